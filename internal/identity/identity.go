@@ -92,6 +92,7 @@ type SignInRequest struct {
 	Languages  []string      `json:"languages,omitempty"` // ui_locales
 	Origin     string        `json:"origin,omitempty"`    // validated origin of the redirect URI, for form-action
 	Context    string        `json:"context,omitempty"`   // the asker's own handle, given back with the outcome
+	SignOut    bool          `json:"sign_out,omitempty"`  // not a sign-in: ask whether to end the session
 }
 
 // Standing says whether an Authentication still counts now.
