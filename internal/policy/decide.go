@@ -1,0 +1,272 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/identity"
+)
+
+// Decide says what stands between the user and her purpose. Raising a requirement never grants more.
+func (p *Policy) Decide(f Facts) Decision {
+	i, r := p.Effective(f.User)
+	d := Decision{Rule: i, Administrator: p.Administrator(f.User), Notify: r.Notify || i < 0, Help: r.Help, DeadEnd: r.DeadEnd}
+	d.say("%s", matched(i, d.Administrator))
+	if f.User.State.Barred() {
+		d.Refuse = Barred
+		d.say("the account is disabled or locked by an operator")
+		return d
+	}
+	switch f.For {
+	case SignIn:
+		p.signIn(&d, r, f)
+	case Reset, Unlock:
+		p.reset(&d, r, f)
+	case Manage:
+		p.manage(&d, r, f)
+	}
+	return d
+}
+
+func matched(rule int, admin bool) string {
+	switch {
+	case admin:
+		return "an administrator of the tenant: two different methods, whatever the rules say"
+	case rule < 0:
+		return "no rule applies"
+	}
+	return fmt.Sprintf("rule %d applies", rule+1)
+}
+
+func (d *Decision) say(format string, args ...any) {
+	d.Why = append(d.Why, fmt.Sprintf(format, args...))
+}
+
+func (p *Policy) signIn(d *Decision, r Rule, f Facts) {
+	d.Required = 1
+	if !proven(f.Proofs, identity.Password) {
+		d.Password = true
+		d.say("the password is asked for")
+		return
+	}
+	second := p.usable(r, f, identity.SignIn)
+	if r.SecondFactor == WhenRegistered || r.SecondFactor == Required {
+		if len(second) > 0 {
+			d.Required = 2
+			if !provenOneOf(f.Proofs, second) {
+				d.Choices = second
+				d.say("a second factor is asked for (second_factor: %s)", r.SecondFactor)
+				return
+			}
+		}
+	}
+	d.PasswordDue = f.User.State&(directory.Expired|directory.MustChange) != 0
+	if d.PasswordDue {
+		d.say("the password has expired or must be changed")
+	}
+	p.registration(d, r, f)
+	if d.Missing > 0 && !d.Snoozed {
+		// New security info takes a fresh proof of the strongest thing the account holds.
+		p.fresh(d, r, f)
+		return
+	}
+	d.Enough = true
+}
+
+func (p *Policy) reset(d *Decision, r Rule, f Facts) {
+	switch {
+	case p.NeverHere(f.User):
+		d.Refuse = NeverHere
+		d.say("the account is never reset here")
+		return
+	case f.For == Reset && !r.Reset, f.For == Unlock && !(r.Reset && r.Unlock):
+		d.Refuse = OutOfScope
+		d.say("no rule lets this user reset or unlock by herself")
+		return
+	case f.For == Reset && !f.CanSet, f.For == Unlock && !f.CanOpen:
+		d.Refuse = NoSetter
+		d.say("the directory cannot do it")
+		return
+	case f.Now.Before(f.Asked.FrozenUntil):
+		d.Refuse = Frozen
+		d.say("changes are frozen: “This wasn’t me” was pressed")
+		return
+	}
+	d.Required = max(r.Required, 1)
+	usable := p.usable(r, f, identity.Reset)
+	if !p.suffices(r, usable, d.Required) {
+		d.Refuse = TooFew
+		d.say("%d methods are required to reset, %d are usable", d.Required, len(kinds(usable)))
+		return
+	}
+	var done []identity.Authenticator
+	for _, a := range usable {
+		if slices.ContainsFunc(f.Proofs, func(x identity.Proof) bool { return x.Authenticator == a.ID }) {
+			done = append(done, a)
+		}
+	}
+	d.Enough = p.suffices(r, done, d.Required)
+	if d.Enough {
+		return
+	}
+	for _, a := range usable {
+		if !slices.Contains(kinds(done), a.Kind) {
+			d.Choices = append(d.Choices, a)
+		}
+	}
+	d.say("%d of %d methods proven", len(kinds(done)), d.Required)
+}
+
+func (p *Policy) manage(d *Decision, r Rule, f Facts) {
+	if f.Now.Before(f.Asked.FrozenUntil) {
+		d.Refuse = Frozen
+		d.say("changes are frozen: “This wasn’t me” was pressed")
+		return
+	}
+	p.registration(d, r, f)
+	p.fresh(d, r, f)
+}
+
+// fresh asks for a proof no older than ProofAge of the strongest method held; with none held, of the password.
+func (p *Policy) fresh(d *Decision, r Rule, f Facts) {
+	var best []identity.Authenticator
+	for _, a := range f.Held {
+		if a.Suspended {
+			continue
+		}
+		switch s := p.Traits[a.Kind].Strength; {
+		case len(best) == 0 || s > p.Traits[best[0].Kind].Strength:
+			best = []identity.Authenticator{a}
+		case s == p.Traits[best[0].Kind].Strength:
+			best = append(best, a)
+		}
+	}
+	recent := slices.DeleteFunc(slices.Clone(f.Proofs), func(x identity.Proof) bool {
+		return f.Now.Sub(x.At) > p.ProofAge || x.At.After(f.Now.Add(time.Minute))
+	})
+	switch {
+	case !proven(recent, identity.Password):
+		d.Password = true
+		d.say("a fresh proof of the password is asked for")
+	case len(best) > 0 && !provenOneOf(recent, best):
+		d.Choices = best
+		d.say("a fresh proof of the strongest registered method is asked for")
+	default:
+		d.Enough = true
+	}
+}
+
+// registration works out what is missing and whether it may wait.
+func (p *Policy) registration(d *Decision, r Rule, f Facts) {
+	needReset := 0
+	if r.Reset && !p.NeverHere(f.User) {
+		needReset = max(r.Required, 1)
+	}
+	held := p.usable(r, f, identity.Reset)
+	enabled := p.Kinds(r, identity.Reset)
+	missing := p.missing(r, held, needReset)
+	var candidates []identity.Kind
+	if missing > 0 {
+		for _, k := range enabled {
+			if !slices.Contains(kinds(held), k) {
+				candidates = append(candidates, k)
+			}
+		}
+	}
+	if r.SecondFactor == Required && len(p.usable(r, f, identity.SignIn)) == 0 {
+		both := slices.DeleteFunc(p.Kinds(r, identity.SignIn), func(k identity.Kind) bool { return k == identity.Password })
+		if missing == 0 {
+			candidates = both
+		} else if first := slices.DeleteFunc(slices.Clone(both), func(k identity.Kind) bool { return !slices.Contains(candidates, k) }); missing == 1 && len(first) > 0 {
+			candidates = first // one that serves both ends
+		}
+		missing = max(missing, 1)
+	}
+	if !r.Registration.AtSignIn || f.Now.Before(r.Registration.From) {
+		if f.For == SignIn {
+			return
+		}
+	}
+	d.Missing, d.Register = min(missing, max(len(candidates), 0)), candidates
+	if d.Missing == 0 {
+		return
+	}
+	d.say("%d more to register", d.Missing)
+	d.SkipsLeft = -1
+	byCount, byDate := r.Registration.SkipTimes > 0, !r.Registration.SkipUntil.IsZero()
+	if byCount {
+		d.SkipsLeft = max(r.Registration.SkipTimes-f.Asked.Skips, 0)
+	}
+	d.SkipUntil, d.Snooze = r.Registration.SkipUntil, r.Registration.Snooze
+	d.MaySkip = (byCount || byDate) && d.SkipsLeft != 0 && (!byDate || f.Now.Before(d.SkipUntil)) && f.Asked.RequiredAgain.IsZero()
+	d.Snoozed = d.MaySkip && f.Now.Before(f.Asked.SnoozedUntil)
+	if d.Snoozed {
+		d.say("asked again after the snooze ends")
+	}
+}
+
+// usable lists the authenticators that count for the use under rule r, strongest first, the default one before its equals.
+func (p *Policy) usable(r Rule, f Facts, use identity.Use) []identity.Authenticator {
+	var list []identity.Authenticator
+	for _, a := range f.Held {
+		if !a.Suspended && p.Enabled(r, a.Kind, use) && !a.BoundAt.Before(f.Asked.RequiredAgain) {
+			list = append(list, a)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b identity.Authenticator) int {
+		if a.Default != b.Default {
+			if a.Default {
+				return -1
+			}
+			return 1
+		}
+		return p.Traits[b.Kind].Strength - p.Traits[a.Kind].Strength
+	})
+	return list
+}
+
+// suffices reports whether n different methods, of two kinds of factor where the rule says so, are among the list.
+func (p *Policy) suffices(r Rule, list []identity.Authenticator, n int) bool {
+	return len(list) > 0 && p.missing(r, list, n) == 0
+}
+
+func (p *Policy) missing(r Rule, list []identity.Authenticator, n int) int {
+	have := kinds(list)
+	missing := max(n-len(have), 0)
+	if missing == 0 && r.DifferentFactors && n > 1 {
+		var factors []identity.Factor
+		for _, k := range have {
+			for _, x := range p.Traits[k].Factors {
+				if !slices.Contains(factors, x) {
+					factors = append(factors, x)
+				}
+			}
+		}
+		if len(factors) < 2 {
+			return 1
+		}
+	}
+	return missing
+}
+
+func kinds(list []identity.Authenticator) []identity.Kind {
+	var out []identity.Kind
+	for _, a := range list {
+		if !slices.Contains(out, a.Kind) {
+			out = append(out, a.Kind)
+		}
+	}
+	return out
+}
+
+func proven(proofs []identity.Proof, k identity.Kind) bool {
+	return slices.ContainsFunc(proofs, func(x identity.Proof) bool { return x.Kind == k })
+}
+
+func provenOneOf(proofs []identity.Proof, list []identity.Authenticator) bool {
+	return slices.ContainsFunc(list, func(a identity.Authenticator) bool {
+		return slices.ContainsFunc(proofs, func(x identity.Proof) bool { return x.Authenticator == a.ID })
+	})
+}

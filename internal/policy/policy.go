@@ -1,0 +1,193 @@
+// Package policy holds pure decisions: what must be proven, what must be registered, whether that may be put off,
+// and whether a password is acceptable. It reads the facts it is given and nothing else: no I/O, no clock of its own.
+package policy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/identity"
+)
+
+// Policy is what one tenant's operator decided.
+type Policy struct {
+	Rules          []Rule   // the first that matches a user applies
+	Administrators []string // groups whose members get the administrators' floor
+	Never          []string // groups whose members are never reset here
+	ProofAge       time.Duration
+	Traits         map[identity.Kind]identity.Traits // of every method there is
+	Passwords      Passwords
+}
+
+// Rule is one entry of the tenant's `policies`.
+type Rule struct {
+	Everyone         bool
+	Groups           []string
+	Except           []string
+	Reset            bool
+	Required         int // methods required to reset, 1 to 3
+	DifferentFactors bool
+	Methods          map[identity.Kind][]identity.Use // enabled methods; an empty list is all the method's uses
+	Registration     Registration
+	SecondFactor     SecondFactor
+	Unlock           bool
+	Notify           bool
+	DeadEnd          DeadEnd
+	Help             string
+}
+
+// Registration says when security info is asked for at sign-in.
+type Registration struct {
+	AtSignIn  bool
+	From      time.Time // not before; zero: at once
+	SkipTimes int       // how often it may be skipped; 0: not by count
+	SkipUntil time.Time // until when it may be skipped; zero: not by date
+	Snooze    time.Duration
+}
+
+// SecondFactor says when sign-in asks for more than the password.
+type SecondFactor string
+
+const (
+	Never          SecondFactor = "never"
+	WhenRegistered SecondFactor = "when_registered"
+	Required       SecondFactor = "required"
+)
+
+// DeadEnd says what somebody meets who cannot reset.
+type DeadEnd string
+
+const (
+	Neutral DeadEnd = "neutral" // the same verify page as everybody, with choices that never verify
+	Direct  DeadEnd = "direct"  // "Ask your administrator" at once; it reveals accounts
+)
+
+// Purpose is what a flow is for.
+type Purpose string
+
+const (
+	SignIn Purpose = "sign_in"
+	Reset  Purpose = "reset"
+	Unlock Purpose = "unlock"
+	Manage Purpose = "manage"
+)
+
+// Facts are what a decision rests on.
+type Facts struct {
+	Now     time.Time
+	For     Purpose
+	User    directory.User
+	Held    []identity.Authenticator // all of the user's, suspended ones too
+	Proofs  []identity.Proof
+	Asked   Asked
+	CanSet  bool // the directory can set a forgotten password
+	CanOpen bool // an unlock is possible
+}
+
+// Asked is what the account remembers of earlier askings.
+type Asked struct {
+	Skips         int
+	SnoozedUntil  time.Time
+	RequiredAgain time.Time // an operator asked for registration anew: older authenticators do not count
+	FrozenUntil   time.Time
+}
+
+// Refusal says why something is not possible here; empty: it is.
+type Refusal string
+
+const (
+	Barred     Refusal = "barred"       // disabled or locked by an operator
+	NeverHere  Refusal = "never_here"   // privileged, or in a group that is never reset here
+	OutOfScope Refusal = "out_of_scope" // no rule lets this user do it
+	TooFew     Refusal = "too_few"      // fewer usable methods than required
+	Frozen     Refusal = "frozen"       // "This wasn't me" was pressed
+	NoSetter   Refusal = "no_setter"    // the directory cannot do it
+)
+
+// Decision is the answer of Decide.
+type Decision struct {
+	Refuse        Refusal
+	Rule          int // index of the rule that applies; -1: none
+	Administrator bool
+	Required      int                      // proofs of different methods this purpose takes
+	Password      bool                     // the password has to be proven (first)
+	Choices       []identity.Authenticator // what may be proven next, strongest first; empty with Password: the password
+	Enough        bool
+	PasswordDue   bool
+	Missing       int             // methods still to be registered
+	Register      []identity.Kind // kinds that would fill the gap, strongest first
+	MaySkip       bool
+	SkipsLeft     int // -1: no limit by count
+	SkipUntil     time.Time
+	Snooze        time.Duration
+	Snoozed       bool
+	Notify        bool
+	Help          string
+	DeadEnd       DeadEnd
+	Why           []string // reasons in words, for `sparekey why`
+}
+
+// RuleFor finds the rule that applies to the user: its index and itself; -1 and the zero Rule when none does.
+func (p *Policy) RuleFor(u directory.User) (int, Rule) {
+	for i, r := range p.Rules {
+		if (r.Everyone || overlap(r.Groups, u.Groups)) && !overlap(r.Except, u.Groups) {
+			return i, r
+		}
+	}
+	return -1, Rule{}
+}
+
+// Administrator reports whether the administrators' floor applies.
+func (p *Policy) Administrator(u directory.User) bool { return overlap(p.Administrators, u.Groups) }
+
+// NeverHere reports whether the user is never reset here, whatever a rule says.
+func (p *Policy) NeverHere(u directory.User) bool { return u.Privileged || overlap(p.Never, u.Groups) }
+
+// Enabled reports whether rule r lets the kind serve the use.
+func (p *Policy) Enabled(r Rule, k identity.Kind, use identity.Use) bool {
+	uses, ok := r.Methods[k]
+	if !ok || !p.Traits[k].For(use) {
+		return false
+	}
+	return len(uses) == 0 || slices.Contains(uses, use)
+}
+
+// Kinds lists the kinds rule r enables for the use, strongest first.
+func (p *Policy) Kinds(r Rule, use identity.Use) []identity.Kind {
+	var kinds []identity.Kind
+	for k := range r.Methods {
+		if p.Enabled(r, k, use) {
+			kinds = append(kinds, k)
+		}
+	}
+	slices.SortFunc(kinds, func(a, b identity.Kind) int {
+		if d := p.Traits[b].Strength - p.Traits[a].Strength; d != 0 {
+			return d
+		}
+		if a < b {
+			return -1
+		}
+		return 1
+	})
+	return kinds
+}
+
+// Effective gives the rule for the user with the administrators' floor applied: no setting weakens it.
+func (p *Policy) Effective(u directory.User) (int, Rule) {
+	i, r := p.RuleFor(u)
+	if !p.Administrator(u) {
+		return i, r
+	}
+	if i < 0 {
+		r = Rule{Methods: map[identity.Kind][]identity.Use{identity.TOTP: nil, identity.Email: nil},
+			SecondFactor: Never, Registration: Registration{AtSignIn: true}, DeadEnd: Neutral, Unlock: true}
+	}
+	r.Reset, r.Notify = true, true
+	r.Required = max(r.Required, 2)
+	return i, r
+}
+
+func overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(x string) bool { return slices.Contains(b, x) })
+}
