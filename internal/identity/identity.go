@@ -57,6 +57,7 @@ type Authenticator struct {
 	BoundFrom string    // network address and browser it was bound from, for the end-user's eyes
 	Suspended bool      // "This wasn't me" was pressed: it proves nothing until lifted
 	Default   bool      // asked first
+	Step      int64     // binding only: the last one-time step already used (RFC 6238 §5.2)
 }
 
 // Proof says that a verifier saw one authenticator of the user proven.

@@ -1,0 +1,188 @@
+// Package account keeps what Sparekey itself knows of a user: her authenticators, what she was asked and when,
+// her subject identifier, and the epoch that makes every older session and grant void. It never shows a page
+// and never decides.
+package account
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/session"
+	"github.com/sparekey-id/sparekey/internal/store"
+)
+
+// Account is one user's row. The zero row of a user who never signed in has Epoch 0 and no Subject.
+type Account struct {
+	User           directory.UserID
+	Subject        string // random; what sub is made from
+	Epoch          int64  // sessions and grants of an older epoch are void
+	CreatedAt      time.Time
+	RegisteredAt   time.Time
+	Skips          int
+	SnoozedUntil   time.Time
+	ConfirmedAt    time.Time
+	RequireAgainAt time.Time // authenticators bound before do not count
+	FrozenUntil    time.Time // "This wasn't me" was pressed
+	Intent         string    // the flow that is setting the password right now
+	IntentAt       time.Time
+}
+
+// Accounts is the room.
+type Accounts struct {
+	box      secret.Box
+	sessions *session.Sessions
+	ending   []func(store.Tx, directory.UserID) error
+}
+
+// New makes the room for one tenant.
+func New(tenant string, ring *secret.Ring, sessions *session.Sessions) *Accounts {
+	return &Accounts{box: ring.Box("authenticator/" + tenant), sessions: sessions}
+}
+
+// WhenEnded adds what else has to end with a user's sessions: grants, pending flows. Called while wiring, never later.
+func (a *Accounts) WhenEnded(f func(store.Tx, directory.UserID) error) {
+	a.ending = append(a.ending, f)
+}
+
+const columns = `subject, epoch, created_at, registered_at, skips, snoozed_until, confirmed_at, require_again_at, frozen_until, intent, intent_at`
+
+// Load reads the account; a user without one gets the zero row, which is no error.
+func (a *Accounts) Load(tx store.Tx, user directory.UserID) (Account, error) {
+	c := Account{User: user}
+	var created, registered, snoozed, confirmed, again, frozen, intent int64
+	err := tx.Row(`SELECT `+columns+` FROM account WHERE tenant = $1 AND user_id = $2`, string(user)).
+		Scan(&c.Subject, &c.Epoch, &created, &registered, &c.Skips, &snoozed, &confirmed, &again, &frozen, &c.Intent, &intent)
+	if errors.Is(err, store.ErrNotFound) {
+		return Account{User: user}, nil
+	}
+	if err != nil {
+		return Account{}, fmt.Errorf("load account: %w", err)
+	}
+	c.CreatedAt, c.RegisteredAt, c.SnoozedUntil = store.Time(created), store.Time(registered), store.Time(snoozed)
+	c.ConfirmedAt, c.RequireAgainAt, c.FrozenUntil, c.IntentAt = store.Time(confirmed), store.Time(again), store.Time(frozen), store.Time(intent)
+	return c, nil
+}
+
+// Open reads the account and makes it when this is the user's first visit.
+func (a *Accounts) Open(tx store.Tx, user directory.UserID) (Account, error) {
+	c, err := a.Load(tx, user)
+	if err != nil || c.Subject != "" {
+		return c, err
+	}
+	_, err = tx.Exec(`INSERT INTO account (tenant, user_id, subject, epoch, created_at, registered_at, skips, snoozed_until, confirmed_at, require_again_at, frozen_until, intent, intent_at)
+		VALUES ($1, $2, $3, 1, $4, 0, 0, 0, 0, 0, 0, '', 0) ON CONFLICT (tenant, user_id) DO NOTHING`,
+		string(user), secret.ID(), store.Micros(tx.Now()))
+	if err != nil {
+		return Account{}, fmt.Errorf("open account: %w", err)
+	}
+	return a.Load(tx, user)
+}
+
+// BySubject finds the user behind a subject identifier.
+func (a *Accounts) BySubject(tx store.Tx, subject string) (directory.UserID, error) {
+	var user string
+	err := tx.Row(`SELECT user_id FROM account WHERE tenant = $1 AND subject = $2`, subject).Scan(&user)
+	return directory.UserID(user), err
+}
+
+func (a *Accounts) set(tx store.Tx, user directory.UserID, assign string, args ...any) error {
+	if _, err := a.Open(tx, user); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`UPDATE account SET `+assign+` WHERE tenant = $1 AND user_id = $2`, append([]any{string(user)}, args...)...)
+	return err
+}
+
+// Registered notes that the registration is whole: skips start anew and an operator's demand is met.
+func (a *Accounts) Registered(tx store.Tx, user directory.UserID) error {
+	return a.set(tx, user, `registered_at = $3, confirmed_at = $3, skips = 0, snoozed_until = 0, require_again_at = 0`, store.Micros(tx.Now()))
+}
+
+// Skip counts one press of "Skip for now" and lets the user be until the snooze ends.
+func (a *Accounts) Skip(tx store.Tx, user directory.UserID, snooze time.Duration) error {
+	return a.set(tx, user, `skips = skips + 1, snoozed_until = $3`, store.Micros(tx.Now().Add(snooze)))
+}
+
+// RequireAgain makes authenticators bound until now count for nothing.
+func (a *Accounts) RequireAgain(tx store.Tx, user directory.UserID) error {
+	return a.set(tx, user, `require_again_at = $3, registered_at = 0`, store.Micros(tx.Now()))
+}
+
+// Freeze refuses resets and changes of security info until then; the zero time lifts it.
+func (a *Accounts) Freeze(tx store.Tx, user directory.UserID, until time.Time) error {
+	return a.set(tx, user, `frozen_until = $3`, store.Micros(until))
+}
+
+// Intend notes that the flow is about to set the password. While an intent stands, no session and no grant of the user counts.
+// Another flow's intent is ErrChanged.
+func (a *Accounts) Intend(tx store.Tx, user directory.UserID, flow string) error {
+	if _, err := a.Open(tx, user); err != nil {
+		return err
+	}
+	n, err := tx.Exec(`UPDATE account SET intent = $3, intent_at = $4 WHERE tenant = $1 AND user_id = $2 AND intent = ''`, string(user), flow, store.Micros(tx.Now()))
+	if err == nil && n == 0 {
+		err = store.ErrChanged
+	}
+	return err
+}
+
+// Settled removes the flow's intent; ErrChanged when somebody else has settled it.
+func (a *Accounts) Settled(tx store.Tx, user directory.UserID, flow string) error {
+	n, err := tx.Exec(`UPDATE account SET intent = '', intent_at = 0 WHERE tenant = $1 AND user_id = $2 AND intent = $3`, string(user), flow)
+	if err == nil && n == 0 {
+		err = store.ErrChanged
+	}
+	return err
+}
+
+// Unsettled lists the accounts whose intent is older than the given time: nobody is waiting for its outcome any more.
+func (a *Accounts) Unsettled(tx store.Tx, before time.Time) ([]Account, error) {
+	rows, err := tx.Rows(`SELECT user_id, intent FROM account WHERE tenant = $1 AND intent <> '' AND intent_at < $2`, store.Micros(before))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Account
+	for rows.Next() {
+		var c Account
+		var user string
+		if err := rows.Scan(&user, &c.Intent); err != nil {
+			return nil, err
+		}
+		c.User = directory.UserID(user)
+		list = append(list, c)
+	}
+	return list, rows.Err()
+}
+
+// End makes every session, grant and pending flow of the user void, now: the records go, and the epoch moves on,
+// so that one being written at this moment is void as well.
+func (a *Accounts) End(tx store.Tx, user directory.UserID) error {
+	if err := a.set(tx, user, `epoch = epoch + 1`); err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	if _, err := a.sessions.EndAll(tx, string(user)); err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	for _, f := range a.ending {
+		if err := f(tx, user); err != nil {
+			return fmt.Errorf("end sessions: %w", err)
+		}
+	}
+	return nil
+}
+
+// Erase removes all that is known of the user.
+func (a *Accounts) Erase(tx store.Tx, user directory.UserID) error {
+	if err := a.End(tx, user); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`DELETE FROM authenticator WHERE tenant = $1 AND user_id = $2`, string(user)); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`DELETE FROM account WHERE tenant = $1 AND user_id = $2`, string(user))
+	return err
+}

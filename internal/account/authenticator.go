@@ -1,0 +1,131 @@
+package account
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/store"
+)
+
+// Authenticators lists what is bound to the user, oldest first, suspended ones included.
+func (a *Accounts) Authenticators(tx store.Tx, user directory.UserID) ([]identity.Authenticator, error) {
+	rows, err := tx.Rows(`SELECT id, kind, label, data, bound_at, used_at, bound_from, suspended_at, preferred
+		FROM authenticator WHERE tenant = $1 AND user_id = $2 ORDER BY bound_at, id`, string(user))
+	if err != nil {
+		return nil, fmt.Errorf("list authenticators: %w", err)
+	}
+	defer rows.Close()
+	var list []identity.Authenticator
+	for rows.Next() {
+		var x identity.Authenticator
+		var kind string
+		var sealed []byte
+		var bound, used, suspended, preferred int64
+		if err := rows.Scan(&x.ID, &kind, &x.Label, &sealed, &bound, &used, &x.BoundFrom, &suspended, &preferred); err != nil {
+			return nil, fmt.Errorf("list authenticators: %w", err)
+		}
+		if x.Data, err = a.box.Open(owner(user, x.ID), sealed); err != nil {
+			return nil, fmt.Errorf("open authenticator %s: %w", x.ID, err)
+		}
+		x.Kind, x.BoundAt, x.UsedAt = identity.Kind(kind), store.Time(bound), store.Time(used)
+		x.Suspended, x.Default = suspended != 0, preferred != 0
+		list = append(list, x)
+	}
+	return list, rows.Err()
+}
+
+// Held reports how many authenticators the user has, without opening any.
+func (a *Accounts) Held(tx store.Tx, user directory.UserID) (n int, err error) {
+	err = tx.Row(`SELECT count(*) FROM authenticator WHERE tenant = $1 AND user_id = $2`, string(user)).Scan(&n)
+	return n, err
+}
+
+func owner(user directory.UserID, id string) string { return string(user) + "/" + id }
+
+// Bind adds an authenticator. It gets an id when it has none, and is asked first when it is the user's only one.
+// The account's row is locked first, so that two bindings of one user follow each other.
+func (a *Accounts) Bind(tx store.Tx, user directory.UserID, x identity.Authenticator) (identity.Authenticator, error) {
+	if _, err := a.Lock(tx, user); err != nil {
+		return x, err
+	}
+	n, err := a.Held(tx, user)
+	if err != nil {
+		return x, err
+	}
+	if x.ID == "" {
+		x.ID = secret.ID()
+	}
+	x.Default, x.BoundAt = x.Default || n == 0, tx.Now()
+	_, err = tx.Exec(`INSERT INTO authenticator (tenant, id, user_id, kind, label, data, bound_at, used_at, bound_from, suspended_at, preferred, step)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, $9, $10)`,
+		x.ID, string(user), string(x.Kind), x.Label, a.box.Seal(owner(user, x.ID), x.Data), store.Micros(x.BoundAt), x.BoundFrom, flag(x.Default), x.Step)
+	if err != nil {
+		return x, fmt.Errorf("bind authenticator: %w", err)
+	}
+	return x, nil
+}
+
+// Lock takes the account's row for the rest of the transaction, so that a rule about all of a user's authenticators holds.
+func (a *Accounts) Lock(tx store.Tx, user directory.UserID) (Account, error) {
+	if _, err := a.Open(tx, user); err != nil {
+		return Account{}, err
+	}
+	var epoch int64
+	if err := tx.Row(`SELECT epoch FROM account WHERE tenant = $1 AND user_id = $2`+tx.Locking(), string(user)).Scan(&epoch); err != nil {
+		return Account{}, err
+	}
+	return a.Load(tx, user)
+}
+
+// Unbind ends an authenticator; store.ErrNotFound when it is not this user's. When it was asked first, the oldest left takes its place.
+func (a *Accounts) Unbind(tx store.Tx, user directory.UserID, id string) error {
+	if err := affected(tx.Exec(`DELETE FROM authenticator WHERE tenant = $1 AND user_id = $2 AND id = $3`, string(user), id)); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`UPDATE authenticator SET preferred = 1 WHERE tenant = $1 AND user_id = $2
+		AND id = (SELECT id FROM authenticator WHERE tenant = $1 AND user_id = $2 ORDER BY bound_at, id LIMIT 1)
+		AND NOT EXISTS (SELECT 1 FROM authenticator WHERE tenant = $1 AND user_id = $2 AND preferred = 1)`, string(user))
+	return err
+}
+
+// Prefer makes the authenticator the one asked first.
+func (a *Accounts) Prefer(tx store.Tx, user directory.UserID, id string) error {
+	if err := affected(tx.Exec(`UPDATE authenticator SET preferred = 1 WHERE tenant = $1 AND user_id = $2 AND id = $3`, string(user), id)); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`UPDATE authenticator SET preferred = 0 WHERE tenant = $1 AND user_id = $2 AND id <> $3`, string(user), id)
+	return err
+}
+
+// Suspend makes the authenticator prove nothing until it is lifted.
+func (a *Accounts) Suspend(tx store.Tx, user directory.UserID, id string) error {
+	return affected(tx.Exec(`UPDATE authenticator SET suspended_at = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3`, string(user), id, store.Micros(tx.Now())))
+}
+
+// Resume lifts every suspension of the user's authenticators.
+func (a *Accounts) Resume(tx store.Tx, user directory.UserID) error {
+	_, err := tx.Exec(`UPDATE authenticator SET suspended_at = 0 WHERE tenant = $1 AND user_id = $2`, string(user))
+	return err
+}
+
+// Used notes when the authenticator was last proven.
+func (a *Accounts) Used(tx store.Tx, user directory.UserID, id string, at time.Time) error {
+	return affected(tx.Exec(`UPDATE authenticator SET used_at = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3`, string(user), id, store.Micros(at)))
+}
+
+func affected(n int64, err error) error {
+	if err == nil && n == 0 {
+		err = store.ErrNotFound
+	}
+	return err
+}
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
