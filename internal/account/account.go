@@ -96,9 +96,14 @@ func (a *Accounts) set(tx store.Tx, user directory.UserID, assign string, args .
 	return err
 }
 
-// Registered notes that the registration is whole: skips start anew and an operator's demand is met.
+// Registered notes that the registration is whole: skips start anew, and what an operator had declared void goes.
 func (a *Accounts) Registered(tx store.Tx, user directory.UserID) error {
-	return a.set(tx, user, `registered_at = $3, confirmed_at = $3, skips = 0, snoozed_until = 0, require_again_at = 0`, store.Micros(tx.Now()))
+	if err := a.set(tx, user, `registered_at = $3, confirmed_at = $3, skips = 0, snoozed_until = 0`, store.Micros(tx.Now())); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`DELETE FROM authenticator WHERE tenant = $1 AND user_id = $2
+		AND bound_at < (SELECT require_again_at FROM account WHERE tenant = $1 AND user_id = $2)`, string(user))
+	return err
 }
 
 // Skip counts one press of "Skip for now" and lets the user be until the snooze ends.

@@ -32,6 +32,7 @@ type Use string
 const (
 	SignIn Use = "sign_in"
 	Reset  Use = "reset"
+	Manage Use = "manage" // proving herself once more before security info changes: every method serves it
 )
 
 // Traits describe a method to policy and to relying parties.

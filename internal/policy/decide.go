@@ -66,13 +66,12 @@ func (p *Policy) signIn(d *Decision, r Rule, f Facts) {
 	if d.PasswordDue {
 		d.say("the password has expired or must be changed")
 	}
-	p.registration(d, r, f)
-	if d.Missing > 0 && !d.Snoozed {
-		// New security info takes a fresh proof of the strongest thing the account holds.
-		p.fresh(d, r, f)
-		return
-	}
 	d.Enough = true
+	p.registration(d, r, f)
+	if d.Missing > 0 {
+		// New security info takes a fresh proof of the strongest thing the account holds.
+		p.fresh(d, f)
+	}
 }
 
 func (p *Policy) reset(d *Decision, r Rule, f Facts) {
@@ -126,14 +125,15 @@ func (p *Policy) manage(d *Decision, r Rule, f Facts) {
 		return
 	}
 	p.registration(d, r, f)
-	p.fresh(d, r, f)
+	p.fresh(d, f)
+	d.Enough = d.Fresh
 }
 
 // fresh asks for a proof no older than ProofAge of the strongest method held; with none held, of the password.
-func (p *Policy) fresh(d *Decision, r Rule, f Facts) {
+func (p *Policy) fresh(d *Decision, f Facts) {
 	var best []identity.Authenticator
 	for _, a := range f.Held {
-		if a.Suspended {
+		if a.Suspended || a.BoundAt.Before(f.Asked.RequiredAgain) {
 			continue
 		}
 		switch s := p.Traits[a.Kind].Strength; {
@@ -154,7 +154,7 @@ func (p *Policy) fresh(d *Decision, r Rule, f Facts) {
 		d.Choices = best
 		d.say("a fresh proof of the strongest registered method is asked for")
 	default:
-		d.Enough = true
+		d.Fresh = true
 	}
 }
 

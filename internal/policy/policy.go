@@ -114,6 +114,7 @@ type Decision struct {
 	Password      bool                     // the password has to be proven (first)
 	Choices       []identity.Authenticator // what may be proven next, strongest first; empty with Password: the password
 	Enough        bool
+	Fresh         bool // the proofs allow security info to change
 	PasswordDue   bool
 	Missing       int             // methods still to be registered
 	Register      []identity.Kind // kinds that would fill the gap, strongest first
