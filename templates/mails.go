@@ -4,7 +4,12 @@ import "time"
 
 // Mail is one of the structs below. Its words are in the catalogue ("mail.<snake_case>.subject", ".body", …);
 // every mail has a text part and an HTML part.
-type Mail interface{ mail() }
+type Mail interface {
+	mail()
+	letter() Letter
+}
+
+func (l Letter) letter() Letter { return l }
 
 // Letter is what every mail carries.
 type Letter struct {

@@ -33,7 +33,12 @@ type Problem struct {
 }
 
 // Page is one of the structs below. Its file is pages/<snake_case_of_the_type>.html.
-type Page interface{ page() }
+type Page interface {
+	page()
+	frame() Frame
+}
+
+func (f Frame) frame() Frame { return f }
 
 // Captcha is the puzzle of guard, by kind.
 type Captcha struct {
@@ -87,6 +92,7 @@ type MethodRow struct {
 	ResetOnly       bool
 	Suspended       bool
 	Deletable       bool
+	Lost            bool // it has a button "I no longer have this" (action lost)
 }
 
 // Device is one place where the user is signed in.
@@ -165,6 +171,11 @@ type (
 		SkipLeft  int      // -1: no limit by count; 0 and SkipUntil zero: no skip
 		SkipUntil time.Time
 		MaySkip   bool
+	}
+	// Reconfirm asks "Is this still right?" once in a while: actions looks_good, change, and different_account.
+	Reconfirm struct {
+		Frame
+		Methods []MethodRow
 	}
 	// RegisterChoose lists the methods that can be set up: field choose; actions next, back.
 	RegisterChoose struct {
@@ -276,6 +287,7 @@ func (Choose) page()          {}
 func (Prove) page()           {}
 func (NewPassword) page()     {}
 func (MoreInformation) page() {}
+func (Reconfirm) page()       {}
 func (RegisterChoose) page()  {}
 func (RegisterIntro) page()   {}
 func (Register) page()        {}

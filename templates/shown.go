@@ -1,0 +1,199 @@
+package templates
+
+import (
+	"encoding/json"
+	"html/template"
+	"strconv"
+	"strings"
+)
+
+// What single pages show beyond plain sentences.
+
+// Wide reports whether the page needs a wide card.
+func (v *view) Wide() bool { _, ok := v.P.(SecurityInfo); return ok }
+
+// ForReset reports whether proving serves a reset or an unlock.
+func (v *view) ForReset() bool {
+	switch p := v.P.(type) {
+	case Choose:
+		return p.Purpose == "reset" || p.Purpose == "unlock"
+	case Prove:
+		return p.Purpose == "reset" || p.Purpose == "unlock"
+	}
+	return false
+}
+
+func (v *view) prompt() Prompt {
+	switch p := v.P.(type) {
+	case Prove:
+		return p.Prompt
+	case Register:
+		return p.Prompt
+	}
+	return Prompt{}
+}
+
+// Heading names what a Prove page asks.
+func (v *view) Heading() string {
+	if v.prompt().Shape == AskAddress {
+		return v.T("prove.address")
+	}
+	return v.Or("prove", v.prompt().Kind)
+}
+
+// How tells what to do on a Prove page.
+func (v *view) How() template.HTML {
+	p := v.prompt()
+	switch {
+	case p.Shape == AskAddress:
+		return v.H("prove.address_how", p.Hint)
+	case p.Kind == "totp":
+		return v.words.plainHTML("prove.totp_how", v.Tenant)
+	case p.Kind == "email" && p.Hint == "":
+		return v.H("prove.email_how_nobody")
+	}
+	return v.H(v.words.known("prove", p.Kind+"_how"), p.Hint)
+}
+
+// Intro gives a sentence about the kind to be registered.
+func (v *view) Intro(suffix string) string {
+	p, _ := v.P.(RegisterIntro)
+	if v.words.has("register." + p.Kind + suffix) {
+		return v.T("register." + p.Kind + suffix)
+	}
+	return v.T("register.other" + suffix)
+}
+
+// RegisterHeading names the step of a registration.
+func (v *view) RegisterHeading() string { return v.T(v.step("", "register.other_intro")) }
+
+// RegisterHow tells what to do in that step.
+func (v *view) RegisterHow() template.HTML {
+	p := v.prompt()
+	about := p.Hint
+	if p.Kind == "totp" {
+		return v.words.plainHTML(v.step("_how", "register.other_how"), v.Tenant)
+	}
+	return v.H(v.step("_how", "register.other_how"), about)
+}
+
+// step gives the key register.<kind>_<shape><suffix>.
+func (v *view) step(suffix, otherwise string) string {
+	p := v.prompt()
+	if key := "register." + p.Kind + "_" + string(p.Shape) + suffix; v.words.has(key) {
+		return key
+	}
+	return otherwise
+}
+
+// ScanInstead tells what to do without a camera.
+func (v *view) ScanInstead() template.HTML {
+	uri := v.prompt().URI
+	link := template.HTML(`<a href="` + template.HTMLEscapeString(string(uri)) + `">` +
+		template.HTMLEscapeString(v.T("register.no_scan_open")) + `</a>`)
+	if !strings.HasPrefix(string(uri), "otpauth:") {
+		link = template.HTML(template.HTMLEscapeString(v.T("register.no_scan_open")))
+	}
+	return v.H("register.no_scan_how", link)
+}
+
+// Skips tells how often, and until when, registration may still be put off.
+func (v *view) Skips() string {
+	p, _ := v.P.(MoreInformation)
+	switch {
+	case p.SkipLeft > 0 && !p.SkipUntil.IsZero():
+		return v.T("more.skips_until", p.SkipLeft, v.Day(p.SkipUntil))
+	case p.SkipLeft > 0:
+		return v.T("more.skips", p.SkipLeft)
+	case !p.SkipUntil.IsZero():
+		return v.T("more.until", v.Day(p.SkipUntil))
+	}
+	return ""
+}
+
+// Rule says a rule for a new password.
+func (v *view) Rule(r Rule) string {
+	key := r.Key
+	if !v.words.has(key) {
+		key = v.words.known("rule", strings.TrimPrefix(r.Key, "rule."))
+	}
+	return v.T(key, r.Args...)
+}
+
+// Sub is the line below an authenticator's name: its label, when it was added, when it was used.
+func (v *view) Sub(m MethodRow) string {
+	var parts []string
+	if m.Label != "" && m.Label != v.Kind(m.Kind) {
+		parts = append(parts, m.Label)
+	}
+	if !m.Added.IsZero() {
+		parts = append(parts, v.T("security_info.added", v.Ago(m.Added)))
+	}
+	if !m.Used.IsZero() {
+		parts = append(parts, v.T("security_info.used", v.Ago(m.Used)))
+	}
+	return strings.Join(parts, " · ")
+}
+
+// Oops gives title or text of an error page.
+func (v *view) Oops(what string) string {
+	p, _ := v.P.(Oops)
+	if key := "oops." + p.Reason + "." + what; v.words.has(key) {
+		return v.T(key)
+	}
+	return v.T("oops.other." + what)
+}
+
+func (v *view) captcha() *Captcha {
+	switch p := v.P.(type) {
+	case SignInName:
+		return p.Captcha
+	case SignInPassword:
+		return p.Captcha
+	case ResetName:
+		return p.Captcha
+	}
+	return nil
+}
+
+// Puzzle is the proof of work for the script: {"id":…,"salt":…,"bits":…}.
+func (v *view) Puzzle() string {
+	c := v.captcha()
+	b, _ := json.Marshal(struct {
+		ID   string `json:"id"`
+		Salt string `json:"salt"`
+		Bits int    `json:"bits"`
+	}{c.ID, c.Salt, c.Bits})
+	return string(b)
+}
+
+// Captcha is the input for what the picture shows.
+func (v *view) Captcha() Field {
+	f := Field{Name: "captcha", ID: "captcha", Label: v.T("captcha.image"), Type: "text", Complete: "off", Required: true, Max: 20}
+	if v.Wrong("captcha") {
+		return v.tell(f)
+	}
+	return f
+}
+
+// Picture and Sound let data: addresses of their own media type through, and nothing else.
+func (v *view) Picture(data string) template.URL { return dataURL(data, "image/") }
+func (v *view) Sound(data string) template.URL   { return dataURL(data, "audio/") }
+
+func dataURL(data, kind string) template.URL {
+	if !strings.HasPrefix(data, "data:"+kind) {
+		return ""
+	}
+	return template.URL(data)
+}
+
+// Answer prepares the input for the i-th question.
+func (v *view) Answer(i int, question string) Field {
+	name := "answer." + strconv.Itoa(i)
+	return v.tell(Field{Name: name, ID: "answer-" + strconv.Itoa(i), Label: question, Type: "text", Complete: "off", Required: true, Max: 200})
+}
+
+// Ceremony is what the browser's own dialogue needs.
+func (v *view) Ceremony() string { return string(v.prompt().Options) }
+
+func (w *words) has(key string) bool { _, ok := w.entries[key]; return ok }
