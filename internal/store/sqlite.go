@@ -1,0 +1,187 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"sync"
+)
+
+// Connections to SQLite are few, since each has a page cache of its own: one writer and at most this many readers, opened when needed.
+const sqliteReaders = 4
+
+// sqliteEngine is the engine for one machine: a file in WAL mode.
+//
+// There is one writing connection. It is handed from caller to caller like a baton, and each runs its work on it in its own goroutine,
+// within a savepoint of its own, while the transaction stays open. The last in the row commits for all of them, and those who arrive
+// while the disk is busy with that form the next group. So a lone writer pays one fsync, and many writers share one.
+type sqliteEngine struct {
+	db      *DB
+	path    string
+	writer  *sqliteConn
+	group   *group // the open transaction; belongs to whoever holds the baton
+	baton   baton
+	readers readers
+	closing sync.Once
+}
+
+// group is a transaction that several callers share.
+type group struct {
+	jobs int           // how many have done their work in it
+	done chan struct{} // closed when it has ended
+	err  error         // how; read after done
+}
+
+// groupLimit bounds how many share a commit, so that the first does not wait for ever.
+const groupLimit = 128
+
+func (s *sqliteEngine) write(ctx context.Context, f func(link) error) error {
+	if err := s.baton.take(ctx, s.pass); err != nil {
+		return err
+	}
+	g, err := s.job(f)
+	if err != nil {
+		return err
+	}
+	<-g.done
+	return g.err
+}
+
+// job runs f in the open group, or a new one, and hands the baton on. It needs the baton.
+func (s *sqliteEngine) job(f func(link) error) (*group, error) {
+	if s.group == nil {
+		if err := s.begin(); err != nil {
+			s.baton.refuse(err) // they have waited as long as we did
+			s.pass()
+			return nil, err
+		}
+	}
+	g := s.group
+	shared := g.jobs > 0 // the first needs no savepoint: undoing it is undoing all
+	finished := false
+	defer func() {
+		if !finished { // f panicked, or its goroutine is ending
+			s.undo(shared)
+		}
+		s.pass()
+	}()
+	var err error
+	if shared {
+		err = s.writer.run(sqliteSavepoint)
+	}
+	if err == nil {
+		if err = f(s.writer); err == nil && shared {
+			err = s.writer.run(sqliteRelease)
+		}
+	}
+	finished = true
+	if err != nil {
+		s.undo(shared)
+		return nil, err
+	}
+	g.jobs++
+	return g, nil
+}
+
+func (s *sqliteEngine) begin() error {
+	if err := s.db.check("begin"); err != nil {
+		return err
+	}
+	if err := s.writer.run(sqliteBegin); err != nil {
+		return err
+	}
+	s.group = &group{done: make(chan struct{})}
+	return nil
+}
+
+// undo takes back what one job did. When even that fails, as when the disk was full and SQLite gave up the whole transaction,
+// all who shared it fail.
+func (s *sqliteEngine) undo(shared bool) {
+	if !shared {
+		s.writer.run(sqliteRollback) // it may be gone already
+		s.group = nil
+		return
+	}
+	err := s.writer.run(sqliteUndo)
+	if err == nil {
+		err = s.writer.run(sqliteRelease)
+	}
+	if err != nil {
+		s.writer.run(sqliteRollback)
+		s.end(fmt.Errorf("%w: the shared transaction was lost: %w", ErrUnavailable, err))
+	}
+}
+
+// pass hands the baton to the next in the row, who goes on in the same group. When there is none, or the group is full, it commits first.
+func (s *sqliteEngine) pass() {
+	for !s.baton.pass(s.group == nil || s.group.jobs < groupLimit, s.group == nil) {
+		s.commit()
+	}
+}
+
+func (s *sqliteEngine) commit() {
+	err := s.db.check("commit")
+	if err == nil {
+		err = s.writer.commit()
+	}
+	if err != nil {
+		s.writer.run(sqliteRollback)
+	} else {
+		s.db.count.commits.Add(1)
+		if s.group.jobs > 1 {
+			s.db.count.shared.Add(int64(s.group.jobs))
+		}
+	}
+	s.end(err)
+}
+
+// end tells all of the group how it ended.
+func (s *sqliteEngine) end(err error) {
+	s.group.err = err
+	close(s.group.done)
+	s.group = nil
+}
+
+func (s *sqliteEngine) read(ctx context.Context, f func(link) error) error {
+	if err := s.db.check("begin"); err != nil {
+		return err
+	}
+	c, err := s.readers.take(ctx, s.openReader)
+	if err != nil {
+		return err
+	}
+	defer s.readers.give(c)
+	if err := c.run(sqliteSnapshot); err != nil {
+		return err
+	}
+	defer c.run(sqliteRollback)
+	return f(c)
+}
+
+func (s *sqliteEngine) ping(ctx context.Context) error {
+	return s.read(ctx, func(l link) error {
+		_, err := l.query(readMigration, nil, 1)
+		return err
+	})
+}
+
+func (s *sqliteEngine) close() (err error) {
+	s.closing.Do(func() {
+		s.readers.close()
+		if s.baton.take(context.Background(), s.pass) == nil {
+			s.baton.close()
+			err = s.writer.close()
+		}
+	})
+	return err
+}
+
+func (s *sqliteEngine) locking() string  { return "" }
+func (s *sqliteEngine) skipping() string { return "" }
+
+func (s *sqliteEngine) openReader() (*sqliteConn, error) { return openSQLiteConn(s.path, false) }
+
+// sqliteURL names a file so that no character in its path is taken for an option.
+func sqliteURL(path, mode string) string {
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: "mode=" + mode}).String()
+}
