@@ -48,7 +48,8 @@ type Options struct {
 	Now      func() time.Time // nil: the store's clock
 }
 
-// Sessions are the sessions of one tenant.
+// Sessions are the sessions of one tenant. A record stays until its absolute end, so that EndAll still knows
+// the relying parties of a session that has been idle too long.
 type Sessions struct {
 	db    *store.Handle
 	shelf store.Shelf[Session]
@@ -101,7 +102,7 @@ func (s *Sessions) Begin(tx store.Tx, n Session, old string) (*http.Cookie, Sess
 	}
 	token := secret.Token()
 	n.Key = secret.Digest(token)
-	if err := s.shelf.Add(tx, n.Key, n.User, s.end(n), n); err != nil {
+	if err := s.shelf.Add(tx, n.Key, n.User, n.At.Add(s.o.Absolute), n); err != nil {
 		return nil, Session{}, fmt.Errorf("begin session: %w", err)
 	}
 	return s.cookie(token, 0), n, nil
@@ -229,7 +230,6 @@ func (s *Sessions) change(tx store.Tx, key string, f func(*Session) (write bool)
 		if !f(&r.Value) {
 			return nil
 		}
-		r.Until = s.end(r.Value)
 		if err = s.shelf.Save(tx, &r); !errors.Is(err, store.ErrChanged) {
 			return err
 		}
