@@ -129,3 +129,24 @@ func flag(b bool) int {
 	}
 	return 0
 }
+
+// Kinds lists what is bound to the user without opening its secrets: enough for policy.
+func (a *Accounts) Kinds(tx store.Tx, user directory.UserID) ([]identity.Authenticator, error) {
+	rows, err := tx.Rows(`SELECT id, kind, bound_at, suspended_at FROM authenticator WHERE tenant = $1 AND user_id = $2`, string(user))
+	if err != nil {
+		return nil, fmt.Errorf("list authenticators: %w", err)
+	}
+	defer rows.Close()
+	var list []identity.Authenticator
+	for rows.Next() {
+		var x identity.Authenticator
+		var kind string
+		var bound, suspended int64
+		if err := rows.Scan(&x.ID, &kind, &bound, &suspended); err != nil {
+			return nil, fmt.Errorf("list authenticators: %w", err)
+		}
+		x.Kind, x.BoundAt, x.Suspended = identity.Kind(kind), store.Time(bound), suspended != 0
+		list = append(list, x)
+	}
+	return list, rows.Err()
+}

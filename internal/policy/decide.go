@@ -194,6 +194,11 @@ func (p *Policy) registration(d *Decision, r Rule, f Facts) {
 		return
 	}
 	d.say("%d more to register", d.Missing)
+	if f.Now.Before(f.Asked.FrozenUntil) {
+		d.Refuse = Frozen
+		d.say("changes are frozen: “This wasn’t me” was pressed")
+		return
+	}
 	d.SkipsLeft = -1
 	byCount, byDate := r.Registration.SkipTimes > 0, !r.Registration.SkipUntil.IsZero()
 	if byCount {

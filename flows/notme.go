@@ -1,0 +1,86 @@
+package flows
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/sparekey-id/sparekey/internal/audit"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/internal/web"
+	"github.com/sparekey-id/sparekey/templates"
+)
+
+// notMe shows what the link in a mail would do. It changes nothing: mail scanners open links (SECURITY RS-07).
+func (f *Flows) notMe(w http.ResponseWriter, r *http.Request) {
+	var a store.Record[alarm]
+	err := f.Store.Read(r.Context(), func(tx store.Tx) (err error) {
+		a, err = f.alarms.Get(tx, secret.Digest(r.PathValue("token")))
+		return err
+	})
+	if err != nil {
+		f.fail(w, r, err)
+		return
+	}
+	f.render(w, r, templates.NotMe{Frame: f.frame(r, f.bind(w, r)), What: a.Value.Event, At: a.Value.At}, http.StatusOK)
+}
+
+// notMePost acts, once: the authenticator proves nothing any more, every session ends, and changes are frozen
+// until an operator lifts that.
+func (f *Flows) notMePost(w http.ResponseWriter, r *http.Request) {
+	form, err := web.Form(r)
+	if err != nil {
+		f.fail(w, r, err)
+		return
+	}
+	browser := f.browser(r)
+	if browser == "" || !secret.Equal(form.Get("csrf"), f.csrf(browser)) || form.Get("action") != "not_me" {
+		f.Oops(w, r, "foreign", http.StatusForbidden)
+		return
+	}
+	if err := f.stop(r); err != nil {
+		f.fail(w, r, err)
+		return
+	}
+	f.Sessions.Expire(w)
+	f.render(w, r, templates.NotMeDone{Frame: f.frame(r, browser)}, http.StatusOK)
+}
+
+func (f *Flows) stop(r *http.Request) error {
+	ctx, token := r.Context(), secret.Digest(r.PathValue("token"))
+	var peek store.Record[alarm]
+	err := f.Store.Read(ctx, func(tx store.Tx) (err error) {
+		peek, err = f.alarms.Get(tx, token)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	user, err := f.Directory.Get(ctx, peek.Value.User)
+	if err != nil {
+		return fmt.Errorf("get user: %w", err)
+	}
+	return f.Store.Write(ctx, func(tx store.Tx) error {
+		a, err := f.alarms.Take(tx, token)
+		if err != nil {
+			return err
+		}
+		if a.Value.Authenticator != "" {
+			if err := f.Accounts.Suspend(tx, a.Value.User, a.Value.Authenticator); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
+		if err := f.Accounts.Freeze(tx, a.Value.User, f.Now().Add(freezeLasts)); err != nil {
+			return err
+		}
+		if err := f.Accounts.End(tx, a.Value.User); err != nil {
+			return err
+		}
+		l := f.letter(user, web.Network(r))
+		if err := f.tell(tx, user, f.Brand.language(), templates.NotMeActed{Letter: l}); err != nil {
+			return err
+		}
+		return f.Journal.Record(tx, audit.Event{Name: "not_me", User: string(a.Value.User), Network: web.Network(r), Detail: map[string]string{"event": a.Value.Event}})
+	})
+}

@@ -1,0 +1,49 @@
+package flows
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/guard"
+	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/internal/web"
+	"github.com/sparekey-id/sparekey/templates"
+)
+
+// fail turns an error into the page that tells the end-user what to do next. It is the one place that does,
+// and the error's own text goes to the log alone.
+func (f *Flows) fail(w http.ResponseWriter, r *http.Request, err error) {
+	reason, status := "internal", http.StatusInternalServerError
+	var wait *guard.WaitError
+	switch {
+	case errors.Is(err, errForeign), errors.Is(err, store.ErrNotFound):
+		reason, status = "expired", http.StatusForbidden
+	case errors.Is(err, web.ErrTooLarge):
+		reason, status = "too_large", http.StatusRequestEntityTooLarge
+	case errors.Is(err, web.ErrForm):
+		reason, status = "bad_request", http.StatusBadRequest
+	case errors.As(err, &wait):
+		web.NoStore(w)
+		fr := f.frame(r, f.browser(r))
+		f.render(w, r, templates.Wait{Frame: fr, Reason: "sign_in", Until: wait.Until}, http.StatusTooManyRequests)
+		return
+	case errors.Is(err, directory.ErrUnavailable), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, directory.ErrOutcomeUnknown):
+		reason, status = "unavailable", http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", "10")
+	case errors.Is(err, context.Canceled):
+		reason, status = "unavailable", 499
+	}
+	if status >= 500 {
+		f.Logger.Error("page failed", "tenant", f.Store.Name(), "request", web.RequestID(r), "error", err)
+	}
+	f.Oops(w, r, reason, status)
+}
+
+// Oops shows an error page: provider and the root use it too. The request's id is the reference number.
+func (f *Flows) Oops(w http.ResponseWriter, r *http.Request, reason string, status int) {
+	web.Note(r, "oops", reason)
+	fr := f.frame(r, f.browser(r))
+	f.render(w, r, templates.Oops{Frame: fr, Reason: reason, Reference: web.RequestID(r)}, status)
+}

@@ -1,0 +1,176 @@
+package flows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/guard"
+	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/internal/web"
+	"github.com/sparekey-id/sparekey/templates"
+)
+
+func (t *turn) showPassword() (templates.Page, error) {
+	page := templates.SignInPassword{Frame: t.frame(), Login: t.flow.Login, Client: t.flow.Request.ClientName, Reset: t.resetAddress()}
+	puzzle, err := t.needsPuzzle()
+	if err != nil {
+		return nil, err
+	}
+	if puzzle {
+		if page.Captcha, err = t.captcha(); err != nil {
+			return nil, err
+		}
+	}
+	return page, nil
+}
+
+func (t *turn) needsPuzzle() (yes bool, err error) {
+	trial := t.signInTrial("")
+	err = t.Store.Read(t.ctx, func(tx store.Tx) error {
+		yes, err = t.Guard.NeedsPuzzle(tx, trial)
+		return err
+	})
+	return yes, err
+}
+
+func (t *turn) signInTrial(password string) guard.Trial {
+	return guard.Trial{For: "sign_in", User: t.who(), Known: t.known(), Network: t.network(), Password: password}
+}
+
+// known reports whether this browser has signed this user in before: strangers' failures do not count against it.
+func (t *turn) known() (yes bool) {
+	if t.flow.User == "" {
+		return false
+	}
+	_ = t.Store.Read(t.ctx, func(tx store.Tx) error {
+		yes = t.Guard.KnownBrowser(tx, t.r, string(t.flow.User))
+		return nil
+	})
+	return yes
+}
+
+func (t *turn) network() string { return web.Network(t.r) }
+
+func (t *turn) actPassword() error {
+	if t.action() == "back" {
+		if t.flow.Kind == Manage {
+			return t.leave()
+		}
+		t.forgetUser()
+		return t.commit(nil)
+	}
+	if _, sent := t.form["password"]; !sent {
+		return errAgain
+	}
+	password := secret.Normal(t.field("password"))
+	if password == "" {
+		return t.problem("password", "password_missing")
+	}
+	puzzle, err := t.needsPuzzle()
+	if err != nil {
+		return err
+	}
+	if puzzle {
+		redeem := func(tx store.Tx) error { return t.Guard.Redeem(tx, t.flow.ID, t.network(), t.form) }
+		if err := t.puzzle(redeem); err != nil {
+			return t.puzzleProblem(err)
+		}
+	}
+	attempt, err := t.Guard.Try(t.ctx, t.signInTrial(password))
+	if err != nil {
+		return t.throttled(err)
+	}
+	verdict, err := t.verifyPassword(password)
+	if err != nil {
+		_ = attempt.GiveBack(context.WithoutCancel(t.ctx))
+		return fmt.Errorf("verify password: %w", err)
+	}
+	if verdict != directory.Right && verdict != directory.RightButDue {
+		if err := attempt.Wrong(t.ctx); err != nil {
+			return err
+		}
+		detail := map[string]string{"kind": string(identity.Password)}
+		if verdict == directory.RightButBarred {
+			detail["refused"] = "barred"
+		}
+		t.flow.Problem = templates.Problem{Field: "password", Key: "problem.wrong_password"}
+		return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, t.named(t.event("proof.wrong", detail))) })
+	}
+	t.flow.prove(identity.Proof{Kind: identity.Password, At: t.Now()})
+	return t.advance(func(tx store.Tx) error {
+		if err := attempt.Right(tx); err != nil {
+			return err
+		}
+		if err := t.renewSession(tx); err != nil {
+			return err
+		}
+		return t.Journal.Record(tx, t.event("proof.ok", map[string]string{"kind": string(identity.Password)}))
+	})
+}
+
+// verifyPassword asks the directory. A decoy costs what a wrong password costs.
+func (t *turn) verifyPassword(password string) (directory.Verdict, error) {
+	v, ok := directory.As[directory.PasswordVerifier](t.Directory)
+	if !ok {
+		return directory.Wrong, fmt.Errorf("the directory cannot check passwords: %w", directory.ErrNotAllowed)
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, setTimeout)
+	defer cancel()
+	user := t.user
+	if t.flow.Decoy || t.flow.User == "" {
+		user = directory.User{}
+	}
+	verdict, err := v.VerifyPassword(ctx, user, password)
+	if user.ID == "" || user.State.Barred() && verdict == directory.Right {
+		return directory.Wrong, err
+	}
+	return verdict, err
+}
+
+// throttled turns guard's refusal into words; any other error goes up.
+func (t *turn) throttled(err error) error {
+	var wait *guard.WaitError
+	if !errors.As(err, &wait) {
+		return err
+	}
+	field := "code"
+	if t.decision.Password {
+		field = "password"
+	}
+	t.flow.Problem = templates.Problem{Field: field, Key: "problem.wait", Until: wait.Until}
+	return t.commit(func(tx store.Tx) error {
+		return t.Journal.Record(tx, t.named(t.event("throttled", map[string]string{"scope": wait.Scope})))
+	})
+}
+
+// over reports, without counting, whether a reset is blocked for now.
+func (t *turn) over() error {
+	if t.flow.Kind != Reset {
+		return nil
+	}
+	trial := guard.Trial{For: "reset", User: t.who(), Known: t.known(), Network: t.network()}
+	return t.Store.Read(t.ctx, func(tx store.Tx) error {
+		until, _, err := t.Guard.Peek(tx, trial)
+		if err == nil && t.Now().Before(until) {
+			err = &guard.WaitError{Until: until, Scope: "reset"}
+		}
+		return err
+	})
+}
+
+func (t *turn) showWait(err error) (templates.Page, error) {
+	var wait *guard.WaitError
+	if !errors.As(err, &wait) {
+		return nil, err
+	}
+	t.render(templates.Wait{Frame: t.frame(), Reason: string(t.flow.Kind), Until: wait.Until, Back: t.back()}, http.StatusTooManyRequests)
+	return nil, nil
+}
+
+// sent asks guard whether one more message may go out; over the limit it goes nowhere, silently.
+func (t *turn) sent(tx store.Tx) (bool, error) { return t.Guard.Sent(tx, t.who(), t.network()) }

@@ -1,0 +1,279 @@
+package flows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/audit"
+	"github.com/sparekey-id/sparekey/internal/guard"
+	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/method"
+	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/templates"
+)
+
+func (t *turn) showProve() (templates.Page, error) {
+	if t.decision.Password {
+		return t.showPassword()
+	}
+	if err := t.over(); err != nil {
+		return t.showWait(err)
+	}
+	asking := t.flow.hidden.Asking
+	if asking == nil || !t.offered(asking.Choice) {
+		page := templates.Choose{Frame: t.frame(), Purpose: string(t.flow.purpose()), None: true}
+		for _, c := range t.choices() {
+			label := c.Label
+			if t.flow.Kind == Reset {
+				label = hint(c)
+			}
+			page.Choices = append(page.Choices, templates.Choice{Value: c.ID, Kind: string(c.Kind), Label: label})
+		}
+		return page, nil
+	}
+	return templates.Prove{Frame: t.frame(), Purpose: string(t.flow.purpose()), Prompt: asking.Prompt,
+		Other: len(t.choices()) > 1, None: true, Back: t.flow.Kind == Manage}, nil
+}
+
+// choices are the ways to prove, one entry for authenticators that look alike (two authenticator apps share one code field).
+func (t *turn) choices() []identity.Authenticator {
+	var list []identity.Authenticator
+	for _, c := range t.decision.Choices {
+		if !slices.ContainsFunc(list, func(x identity.Authenticator) bool { return x.Kind == c.Kind && x.Label == c.Label }) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func (t *turn) offered(id string) bool {
+	return slices.ContainsFunc(t.choices(), func(a identity.Authenticator) bool { return a.ID == id })
+}
+
+func (t *turn) actProve() error {
+	if t.decision.Password {
+		return t.actPassword()
+	}
+	if t.action() == "none" {
+		return t.dead()
+	}
+	asking := t.flow.hidden.Asking
+	if asking != nil && !t.offered(asking.Choice) {
+		asking, t.flow.hidden.Asking = nil, nil
+	}
+	switch t.action() {
+	case "back":
+		if t.flow.Kind == Manage {
+			return t.leave()
+		}
+		t.flow.hidden.Asking = nil
+		return t.commit(nil)
+	case "other":
+		t.flow.hidden.Asking = nil
+		return t.commit(nil)
+	case "resend":
+		if asking != nil {
+			return t.ask(asking.Choice, asking.Address)
+		}
+		return errAgain
+	}
+	if asking == nil {
+		choice := t.field("choose")
+		if !t.offered(choice) {
+			return errAgain
+		}
+		return t.ask(choice, "")
+	}
+	switch asking.Prompt.Shape {
+	case templates.AskAddress:
+		address := t.field("email")
+		if address == "" {
+			return t.problem("email", "address_missing")
+		}
+		return t.ask(asking.Choice, address)
+	case templates.AskCode:
+		if _, sent := t.form["code"]; !sent {
+			return errAgain
+		}
+	}
+	return t.verify(asking)
+}
+
+// claimant is who the method deals with: for a decoy, nobody's authenticators.
+func (t *turn) claimant(choice string) method.Claimant {
+	c := method.Claimant{Tenant: t.Brand.Name, Issuer: t.Issuer, User: t.user, For: t.flow.use(), Flow: t.flow.ID, Lang: t.flow.Lang, Now: t.Now(), Letter: t.letter()}
+	for _, a := range t.decision.Choices {
+		if a.ID == choice {
+			for _, b := range t.held {
+				if b.Kind == a.Kind && b.Label == a.Label && !b.Suspended {
+					c.Authenticators = append(c.Authenticators, b)
+				}
+			}
+		}
+	}
+	if t.flow.Decoy {
+		c.Authenticators, c.User = nil, directory.User{}
+	}
+	return c
+}
+
+func (t *turn) kindOf(choice string) identity.Kind {
+	for _, a := range t.decision.Choices {
+		if a.ID == choice {
+			return a.Kind
+		}
+	}
+	return ""
+}
+
+// ask puts the method's question; what it sends goes into the outbox in the same transaction.
+func (t *turn) ask(choice, address string) error {
+	m, ok := t.Methods[t.kindOf(choice)]
+	if !ok {
+		return errAgain
+	}
+	c := t.claimant(choice)
+	c.Address = address
+	ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
+	defer cancel()
+	prompt, state, messages, err := m.Challenge(ctx, c)
+	if err != nil {
+		return t.rejected(err)
+	}
+	asking := &Asking{Kind: m.Kind(), Choice: choice, Address: address, Prompt: prompt, State: state}
+	if was := t.flow.hidden.Asking; was != nil && was.Choice == choice && t.Now().Before(was.Prompt.Resend) {
+		return t.problemUntil("code", "resend_soon", was.Prompt.Resend)
+	}
+	t.flow.hidden.Asking = asking
+	sends := prompt.Shape == templates.AskCode && !prompt.Resend.IsZero()
+	if sends {
+		t.flow.Notice = "code_sent"
+	}
+	return t.commit(func(tx store.Tx) error {
+		if !sends {
+			return nil
+		}
+		// Over the limit nothing is sent, and nothing tells so.
+		allowed, err := t.sent(tx)
+		if err != nil || !allowed {
+			return err
+		}
+		return t.Outbox.Queue(tx, messages...)
+	})
+}
+
+// verify checks an answer: counted before it is compared, and proven in one transaction with what it spends.
+func (t *turn) verify(asking *Asking) error {
+	m, ok := t.Methods[asking.Kind]
+	if !ok {
+		return errAgain
+	}
+	trial := guard.Trial{For: "code", User: t.who(), Known: t.known(), Network: t.network(), Authenticator: string(asking.Kind) + "/" + t.who()}
+	if t.flow.Kind == Reset {
+		trial.For = "reset"
+	}
+	attempt, err := t.Guard.Try(t.ctx, trial)
+	if err != nil {
+		return t.throttled(err)
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
+	defer cancel()
+	result, err := m.Verify(ctx, t.claimant(asking.Choice), asking.State, t.answer())
+	if err == nil && t.flow.Decoy {
+		err = method.ErrRejected
+	}
+	switch {
+	case errors.Is(err, method.ErrRejected):
+		if err := attempt.Wrong(t.ctx); err != nil {
+			return err
+		}
+		return t.wrong(err, asking.Kind)
+	case err != nil:
+		_ = attempt.GiveBack(t.ctx)
+		return fmt.Errorf("verify %s: %w", asking.Kind, err)
+	}
+	before := *t.flow
+	t.flow.prove(identity.Proof{Kind: asking.Kind, Authenticator: result.Authenticator, At: t.Now()})
+	err = t.advance(func(tx store.Tx) error {
+		if result.Spend != nil {
+			if err := result.Spend(tx); err != nil {
+				return err
+			}
+		}
+		if err := t.Accounts.Used(tx, t.flow.User, result.Authenticator, t.Now()); err != nil {
+			return err
+		}
+		if err := attempt.Right(tx); err != nil {
+			return err
+		}
+		return t.Journal.Record(tx, t.event("proof.ok", map[string]string{"kind": string(asking.Kind)}))
+	})
+	if errors.Is(err, store.ErrChanged) {
+		// The flow moved on, or the step was spent by somebody else: for this answer both mean "used already".
+		*t.flow = before
+		if again := t.wrongUsed(); again != nil && !errors.Is(again, store.ErrChanged) {
+			return again
+		}
+	}
+	return err
+}
+
+// wrong records a wrong answer and what to say of it. cause is the method's rejection, with its key.
+func (t *turn) wrong(cause error, kind identity.Kind) error {
+	key := "problem.wrong_code"
+	var why *method.Rejection
+	if errors.As(cause, &why) {
+		key = why.Key
+	}
+	t.flow.Problem = templates.Problem{Field: "code", Key: key}
+	event := t.event("proof.wrong", map[string]string{"kind": string(kind)})
+	return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, t.named(event)) })
+}
+
+// wrongUsed tells that a right code was used already.
+func (t *turn) wrongUsed() error {
+	t.flow.Problem = templates.Problem{Field: "code", Key: "problem.used_code"}
+	return t.commit(nil)
+}
+
+// rejected turns a method's refusal of a request into words; any other error goes up.
+func (t *turn) rejected(err error) error {
+	if !errors.Is(err, method.ErrRejected) {
+		return err
+	}
+	key := "problem.wrong_code"
+	var why *method.Rejection
+	if errors.As(err, &why) {
+		key = why.Key
+	}
+	t.flow.Problem = templates.Problem{Field: "email", Key: key}
+	return t.commit(nil)
+}
+
+// named makes an event of nobody carry the pseudonym of the typed name.
+func (t *turn) named(e audit.Event) audit.Event {
+	if e.User == "" && t.flow.Login != "" {
+		if e.Detail == nil {
+			e.Detail = map[string]string{}
+		}
+		e.Detail["name"] = t.who()
+	}
+	return e
+}
+
+// answer is the form without what belongs to the page.
+func (t *turn) answer() url.Values {
+	a := url.Values{}
+	for k, v := range t.form {
+		switch k {
+		case "csrf", "action", "captcha", "captcha_id", "username":
+		default:
+			a[k] = v
+		}
+	}
+	return a
+}

@@ -1,0 +1,82 @@
+package flows
+
+import (
+	"context"
+	"errors"
+	"net/url"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/account"
+	"github.com/sparekey-id/sparekey/internal/audit"
+	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/templates"
+)
+
+// settle treats an intent whose outcome nobody knows as a success: everything of the user ends, and she is told
+// that her password may have been changed.
+func (f *Flows) settle(ctx context.Context, user directory.UserID, flow string) error {
+	u, err := f.Directory.Get(ctx, user)
+	if err != nil && !errors.Is(err, directory.ErrNotFound) {
+		// The mail is worth less than the end of the sessions: it goes to the registered addresses alone.
+		u = directory.User{ID: user}
+	}
+	err = f.Store.Write(ctx, func(tx store.Tx) error {
+		if err := f.Accounts.Settled(tx, user, flow); err != nil {
+			return err
+		}
+		if err := f.Accounts.End(tx, user); err != nil {
+			return err
+		}
+		letter := f.letter(u, "")
+		if err := f.tell(tx, u, f.Brand.language(), templates.PasswordMayHaveChanged{Letter: letter}); err != nil {
+			return err
+		}
+		return f.Journal.Record(tx, audit.Event{Name: "reset.unknown", User: string(user), Flow: flow})
+	})
+	if errors.Is(err, store.ErrChanged) {
+		return nil // somebody else has settled it
+	}
+	return err
+}
+
+// settleOld settles what a crash left open.
+func (f *Flows) settleOld(ctx context.Context) error {
+	var open []account.Account
+	err := f.Store.Read(ctx, func(tx store.Tx) (err error) {
+		open, err = f.Accounts.Unsettled(tx, f.Now().Add(-intentLasts))
+		return err
+	})
+	for _, c := range open {
+		err = errors.Join(err, f.settle(ctx, c.User, c.Intent))
+	}
+	return err
+}
+
+// SettleAll settles every intent there is. Only the process that is alone on its database may call it, at start:
+// whoever was waiting for these outcomes is gone.
+func (f *Flows) SettleAll(ctx context.Context) error {
+	var open []account.Account
+	err := f.Store.Read(ctx, func(tx store.Tx) (err error) {
+		open, err = f.Accounts.Unsettled(tx, f.Now().Add(1))
+		return err
+	})
+	for _, c := range open {
+		err = errors.Join(err, f.settle(ctx, c.User, c.Intent))
+	}
+	return err
+}
+
+func (b Brand) language() string {
+	if len(b.Languages) > 0 {
+		return b.Languages[0]
+	}
+	return "en"
+}
+
+// absolute is the address of a page as a mail shows it: from the configured issuer, never from a request.
+func (f *Flows) absolute(path string, token string) string {
+	if token != "" {
+		path += "/" + url.PathEscape(token)
+	}
+	return f.Issuer + path
+}

@@ -1,0 +1,227 @@
+package flows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/account"
+	"github.com/sparekey-id/sparekey/internal/audit"
+	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/policy"
+	"github.com/sparekey-id/sparekey/internal/session"
+	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/internal/web"
+)
+
+// turn is one request's view of a flow: the record, the facts, what policy says of them and the step that follows.
+type turn struct {
+	*Flows
+	w        http.ResponseWriter
+	r        *http.Request
+	ctx      context.Context
+	rec      store.Record[Flow]
+	flow     *Flow
+	form     url.Values
+	user     directory.User
+	account  account.Account
+	held     []identity.Authenticator
+	session  session.Session // the browser's, when the flow goes on from one
+	decision policy.Decision
+	step     Step
+	cookies  []*http.Cookie
+	again    bool // the flow changed inside the transaction: save it once more
+
+	administrators []directory.User // the tenant's, where a notice to them is due
+}
+
+// Errors that end a turn. Each has its page in oops.go.
+var (
+	errForeign = errors.New("no such flow in this browser")
+	errAgain   = errors.New("the flow has moved on")
+)
+
+// open loads the flow of the request and works out where it stands. A flow that is unknown, over or bound to
+// another browser is errForeign, whichever it is.
+func (f *Flows) open(w http.ResponseWriter, r *http.Request, id string) (*turn, error) {
+	t := &turn{Flows: f, w: w, r: r, ctx: r.Context()}
+	browser := f.browser(r)
+	if browser == "" || len(id) > 64 {
+		return nil, errForeign
+	}
+	err := f.Store.Read(t.ctx, func(tx store.Tx) error {
+		var err error
+		t.rec, err = f.shelf.Get(tx, id)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errForeign
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load flow: %w", err)
+	}
+	t.flow = &t.rec.Value
+	if t.flow.Browser != browser {
+		web.Note(r, "foreign_flow", true)
+		return nil, errForeign
+	}
+	if err := f.unseal(t.flow); err != nil {
+		return nil, fmt.Errorf("open flow: %w", err)
+	}
+	return t, t.situate()
+}
+
+// nobody is the user a decoy is looked up as.
+const nobody directory.UserID = "nobody"
+
+// situate gathers the facts anew and asks policy and Next.
+func (t *turn) situate() error {
+	if t.flow.Named {
+		ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
+		defer cancel()
+		// A decoy is looked up as well: a name that is nobody costs what a name costs (SECURITY RS-02).
+		id := t.flow.User
+		if id == "" {
+			id = nobody
+		}
+		u, err := t.Directory.Get(ctx, id)
+		if errors.Is(err, directory.ErrNotFound) {
+			u, err = directory.User{ID: t.flow.User, Login: t.flow.Login, State: directory.Disabled}, nil
+		}
+		if err != nil {
+			return fmt.Errorf("get user: %w", err)
+		}
+		t.user = u
+	}
+	err := t.Store.Read(t.ctx, t.load)
+	if err != nil {
+		return err
+	}
+	t.decide()
+	return nil
+}
+
+// load reads what the store knows of the user.
+func (t *turn) load(tx store.Tx) (err error) {
+	t.account, t.held, t.session = account.Account{}, nil, session.Session{}
+	if !t.flow.Named {
+		return nil
+	}
+	id := t.flow.User
+	if id == "" {
+		id = nobody
+	}
+	if t.account, err = t.Accounts.Load(tx, id); err != nil {
+		return err
+	}
+	if t.held, err = t.Accounts.Authenticators(tx, id); err != nil {
+		return err
+	}
+	if t.flow.Session != "" {
+		t.session, err = t.Sessions.Current(tx, t.r)
+		if errors.Is(err, session.ErrNone) || err == nil && (t.session.Key != t.flow.Session || t.session.User != string(t.flow.User)) {
+			t.session, err = session.Session{}, nil
+		}
+	}
+	return err
+}
+
+func (t *turn) decide() {
+	f := t.flow
+	facts := policy.Facts{Now: t.Now(), For: f.purpose(), User: t.user, Held: t.held, Proofs: f.Proofs,
+		CanSet: t.can().set, CanOpen: true,
+		Asked: policy.Asked{Skips: t.account.Skips, SnoozedUntil: t.account.SnoozedUntil, RequiredAgain: t.account.RequireAgainAt, FrozenUntil: t.account.FrozenUntil}}
+	if f.Decoy && f.Kind == Reset {
+		facts.User, facts.Held = t.decoy(f.Login)
+		facts.Asked, facts.Proofs = policy.Asked{}, nil
+	}
+	t.decision = t.Policy.Decide(facts)
+	if f.Decoy && f.Kind == SignIn {
+		t.decision = policy.Decision{Password: true, Required: 1}
+	}
+	// Staged authenticators are proven; only their commit is missing.
+	t.decision.Missing = max(t.decision.Missing-len(f.hidden.Staged), 0)
+	t.decision.Register = slices.DeleteFunc(slices.Clone(t.decision.Register), func(k identity.Kind) bool {
+		return slices.ContainsFunc(f.hidden.Staged, func(a identity.Authenticator) bool { return a.Kind == k })
+	})
+	t.step = Next(*f, t.decision)
+}
+
+// commit writes the flow and whatever f adds, in one transaction, and sets the cookies that go with it.
+// store.ErrChanged means that somebody was first: the caller shows where the flow stands now.
+func (t *turn) commit(f func(store.Tx) error) error {
+	t.flow.Proofs = slices.Clip(t.flow.Proofs)
+	if err := t.seal(t.flow); err != nil {
+		return err
+	}
+	t.rec.Owner, t.rec.Until = t.flow.owner(), t.flow.Until
+	var rec store.Record[Flow]
+	err := t.Store.Write(t.ctx, func(tx store.Tx) error {
+		t.cookies, t.again = t.cookies[:0], false
+		rec = t.rec
+		// Saving first makes the losers of a race stop before anything is spent.
+		if err := t.shelf.Save(tx, &rec); err != nil {
+			if errors.Is(err, store.ErrNotFound) {
+				return store.ErrChanged
+			}
+			return err
+		}
+		if f == nil {
+			return nil
+		}
+		if err := f(tx); err != nil || !t.again {
+			return err
+		}
+		if err := t.seal(t.flow); err != nil {
+			return err
+		}
+		rec.Value, rec.Owner = *t.flow, t.flow.owner()
+		return t.shelf.Save(tx, &rec)
+	})
+	if err != nil {
+		return err
+	}
+	t.rec.Version = rec.Version
+	for _, c := range t.cookies {
+		http.SetCookie(t.w, c)
+	}
+	return nil
+}
+
+// event fills in what every event of this turn has.
+func (t *turn) event(name string, detail map[string]string) audit.Event {
+	e := audit.Event{Name: name, User: string(t.flow.User), Flow: t.flow.ID, Client: t.flow.Request.Client, Network: web.Network(t.r), Detail: detail}
+	return e
+}
+
+// who is the user as guard counts her: her id, or the pseudonym of a name that is nobody.
+func (t *turn) who() string {
+	if t.flow.User != "" {
+		return string(t.flow.User)
+	}
+	return t.Journal.Unknown(normalLogin(t.flow.Login))
+}
+
+func (t *turn) field(name string) string { return t.form.Get(name) }
+func (t *turn) action() string           { return t.form.Get("action") }
+
+// here is the flow's own address.
+func (t *turn) here() string { return t.Prefix + "/flow/" + t.flow.ID }
+
+// abilities of the directory, found once a turn.
+type abilities struct{ verify, set, change bool }
+
+func (f *Flows) can() abilities {
+	_, v := directory.As[directory.PasswordVerifier](f.Directory)
+	_, s := directory.As[directory.PasswordSetter](f.Directory)
+	_, c := directory.As[directory.PasswordChanger](f.Directory)
+	return abilities{v, s, c}
+}
+
+// normalLogin is how a name that is nobody is counted, so that spellings of it share one counter.
+func normalLogin(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
