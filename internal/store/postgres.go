@@ -3,8 +3,204 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-func openPostgres(ctx context.Context, url string, db *DB) (engine, bool, error) {
-	return nil, false, errors.New("not yet")
+// How long PostgreSQL is waited for. A caller should have its answer, good or bad, within about five seconds.
+const (
+	postgresPatience = 4 * time.Second  // for a connection of the pool, and for a lock
+	postgresLimit    = 10 * time.Second // for a whole transaction, all its tries together
+	postgresTries    = 5
+)
+
+// postgres is the engine for several nodes: a pool of connections, READ COMMITTED, statements prepared once a connection.
+type postgres struct {
+	db   *DB
+	pool *pgxpool.Pool
+}
+
+func (p *postgres) write(ctx context.Context, f func(link) error) error {
+	ctx, cancel := context.WithTimeout(ctx, postgresLimit)
+	defer cancel()
+	for try := 1; ; try++ {
+		err := p.try(ctx, f)
+		if err == nil {
+			p.db.count.commits.Add(1)
+			return nil
+		}
+		if try == postgresTries || ctx.Err() != nil || !collided(err) {
+			return err
+		}
+		p.db.count.retries.Add(1)
+	}
+}
+
+// try is one transaction from begin to commit.
+func (p *postgres) try(ctx context.Context, f func(link) error) error {
+	l, err := p.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	l.writing = true
+	defer l.release() // after a panic too
+	if err := f(l); err != nil {
+		return err
+	}
+	if err := p.db.check("commit"); err != nil {
+		return err
+	}
+	return l.commit()
+}
+
+func (p *postgres) read(ctx context.Context, f func(link) error) error {
+	ctx, cancel := context.WithTimeout(ctx, postgresLimit)
+	defer cancel()
+	l, err := p.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	return f(l)
+}
+
+// acquire takes a connection from the pool.
+func (p *postgres) acquire(ctx context.Context) (*postgresLink, error) {
+	if err := p.db.check("begin"); err != nil {
+		return nil, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, postgresPatience)
+	defer cancel()
+	conn, err := p.pool.Acquire(waiting)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, gaveUp(ctx)
+		}
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return &postgresLink{ctx: ctx, conn: conn}, nil
+}
+
+func (p *postgres) ping(ctx context.Context) error {
+	return p.read(ctx, func(l link) error {
+		_, err := l.query(readMigration, nil, 1)
+		return err
+	})
+}
+
+func (p *postgres) close() error {
+	p.pool.Close()
+	return nil
+}
+
+func (p *postgres) locking() string  { return " FOR UPDATE" }
+func (p *postgres) skipping() string { return " FOR UPDATE SKIP LOCKED" }
+
+// postgresLink is a connection that serves one transaction. BEGIN travels together with the first statement.
+type postgresLink struct {
+	ctx     context.Context
+	conn    *pgxpool.Conn
+	writing bool
+	begun   bool
+}
+
+const postgresBegin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE" // whatever the role's defaults are
+
+func (l *postgresLink) exec(query string, args []any) (int64, error) {
+	if l.writing && !l.begun {
+		var n int64
+		err := l.first(query, args, func(r pgx.BatchResults) error {
+			tag, err := r.Exec()
+			n = tag.RowsAffected()
+			return err
+		})
+		return n, err
+	}
+	tag, err := l.conn.Exec(l.ctx, query, args...)
+	return tag.RowsAffected(), l.translate(err)
+}
+
+func (l *postgresLink) query(query string, args []any, most int) (all [][]any, err error) {
+	if l.writing && !l.begun {
+		err := l.first(query, args, func(r pgx.BatchResults) error {
+			rows, err := r.Query()
+			if err == nil {
+				all, err = readPostgres(rows, most)
+			}
+			return err
+		})
+		return all, err
+	}
+	rows, err := l.conn.Query(l.ctx, query, args...)
+	if err == nil {
+		all, err = readPostgres(rows, most)
+	}
+	return all, l.translate(err)
+}
+
+// first sends BEGIN and a statement in one message.
+func (l *postgresLink) first(query string, args []any, read func(pgx.BatchResults) error) error {
+	l.begun = true
+	batch := &pgx.Batch{}
+	batch.Queue(postgresBegin)
+	batch.Queue(query, args...)
+	results := l.conn.SendBatch(l.ctx, batch)
+	_, err := results.Exec()
+	if err == nil {
+		err = read(results)
+	}
+	if e := results.Close(); err == nil {
+		err = e
+	}
+	return l.translate(err)
+}
+
+// commit waits for the disk. When the answer is lost the outcome is unknown: the caller's context must not cause that.
+func (l *postgresLink) commit() error {
+	if !l.begun {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), postgresPatience)
+	defer cancel()
+	tag, err := l.conn.Exec(ctx, "COMMIT")
+	var refusal *pgconn.PgError
+	switch {
+	case err == nil && tag.String() == "COMMIT":
+		l.begun = false
+		return nil
+	case err == nil: // PostgreSQL answers ROLLBACK to the COMMIT of a failed transaction
+		l.begun = false
+		return fmt.Errorf("store: the transaction had failed: %s", tag)
+	case errors.As(err, &refusal) && !vanished(refusal.Code), pgconn.SafeToRetry(err):
+		return l.translate(err)
+	}
+	return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrUnknown, err)
+}
+
+// release gives the connection back, rolled back if it is still in a transaction. The pool discards one that is not idle.
+func (l *postgresLink) release() {
+	if l.begun && !l.conn.Conn().IsClosed() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), time.Second)
+		defer cancel()
+		l.conn.Exec(ctx, "ROLLBACK")
+	}
+	l.conn.Release()
+}
+
+// translate says what an error means to a room.
+func (l *postgresLink) translate(err error) error {
+	if err != nil && l.ctx.Err() != nil {
+		return fmt.Errorf("%w (%w)", gaveUp(l.ctx), err)
+	}
+	if err != nil && l.conn.Conn().IsClosed() {
+		if err := postgresError(err); errors.Is(err, ErrUnavailable) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return postgresError(err)
 }

@@ -28,6 +28,7 @@ CREATE TABLE account (
 	PRIMARY KEY (tenant, user_id),
 	UNIQUE (tenant, subject)
 );
+CREATE INDEX account_intent ON account (tenant, intent_at) WHERE intent <> '';
 
 CREATE TABLE authenticator (
 	tenant       TEXT    NOT NULL,
