@@ -42,11 +42,11 @@ func (s *Set) Mail(lang string, m Mail) (subject, text, html string, err error) 
 		out.Code = line(m.Code)
 		out.After = append(out.After, w.text("mail.code_mail.minutes", m.Minutes), w.text("mail.code_mail.secret"))
 	case MethodAdded:
-		args = append(args, w.method(m.Kind, m.Label))
+		args = append(args, s.method(w, m.Kind, m.Label))
 	case MethodChanged:
-		args = append(args, w.method(m.Kind, m.Label))
+		args = append(args, s.method(w, m.Kind, m.Label))
 	case MethodRemoved:
-		args = append(args, w.method(m.Kind, m.Label))
+		args = append(args, s.method(w, m.Kind, m.Label))
 	case AdministratorReset:
 		args = append(args, line(m.Who))
 	}
@@ -117,9 +117,9 @@ func (l letter) text() string {
 }
 
 // method names an authenticator in a sentence: "Authenticator app", "E-mail (i•••@stark.example)".
-func (w *words) method(kind, label string) string {
+func (s *Set) method(w *words, kind, label string) string {
 	name := w.text(w.known("kind", kind))
-	if label = line(label); label == "" || label == name {
+	if label = line(label); label == "" || s.isKind(kind, label) {
 		return name
 	}
 	return name + " (" + label + ")"

@@ -82,6 +82,7 @@ type Prompt struct {
 	Ask     []string
 	Options []byte
 	Resend  time.Time // when another code may be sent; zero: nothing is sent
+	Expires time.Time // when the code stops counting: told on the page, with a warning a minute before; zero: not told
 }
 
 // MethodRow is an authenticator as its owner sees it.

@@ -120,11 +120,29 @@ func (v *view) Rule(r Rule) string {
 	return v.T(key, r.Args...)
 }
 
+// Label gives the label of an authenticator unless it says no more than its kind does.
+func (v *view) Label(kind, label string) string {
+	if v.set.isKind(kind, label) {
+		return ""
+	}
+	return label
+}
+
+// isKind reports whether a label is the kind's name in any language: labels are stored in one, pages shown in another.
+func (s *Set) isKind(kind, label string) bool {
+	for _, w := range s.words {
+		if label == w.text(w.known("kind", kind)) {
+			return true
+		}
+	}
+	return false
+}
+
 // Sub is the line below an authenticator's name: its label, when it was added, when it was used.
 func (v *view) Sub(m MethodRow) string {
 	var parts []string
-	if m.Label != "" && m.Label != v.Kind(m.Kind) {
-		parts = append(parts, m.Label)
+	if label := v.Label(m.Kind, m.Label); label != "" {
+		parts = append(parts, label)
 	}
 	if !m.Added.IsZero() {
 		parts = append(parts, v.T("security_info.added", v.Ago(m.Added)))

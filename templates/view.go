@@ -2,7 +2,9 @@ package templates
 
 import (
 	"html/template"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // view is what a page file sees: the frame's fields and the methods here directly, the page's own under .P.
@@ -37,10 +39,16 @@ func (v *view) Or(prefix, name string, args ...any) string {
 // Kind names a kind of authenticator.
 func (v *view) Kind(kind string) string { return v.Or("kind", kind) }
 
-// Initial is the first letter of the organisation's name, for the mark.
+// Initial is the first letter of the organisation's name without its article, for the mark.
 func (v *view) Initial() string {
-	for _, r := range v.Tenant {
-		return string(r)
+	name := v.Tenant
+	for _, tag := range v.set.tags { // the name may be in any language
+		for _, article := range strings.Fields(v.set.words[tag].text("articles")) {
+			name = strings.TrimPrefix(name, article+" ")
+		}
+	}
+	for _, r := range name {
+		return string(unicode.ToUpper(r))
 	}
 	return ""
 }
