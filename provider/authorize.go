@@ -1,0 +1,342 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/session"
+	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/internal/web"
+)
+
+// How long a request waits.
+const (
+	postedFor  = 10 * time.Minute // for the browser to follow a redirect
+	requestFor = time.Hour        // for the end-user to sign in; a flow lasts no longer
+)
+
+// posted is a POST that was parked, so that the browser comes back by GET and brings its cookies, which are SameSite=Lax.
+type posted struct {
+	Path  string `json:"path"`
+	Query string `json:"query"`
+}
+
+// authorize is the authorization endpoint (OpenID Connect Core §3.1.2).
+func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
+	v, ok := p.values(w, r)
+	if !ok {
+		return
+	}
+	q, c, reason, fault := p.parse(v)
+	switch {
+	case reason != "":
+		p.page(w, r, reason, http.StatusBadRequest)
+		return
+	case fault == nil:
+		fault = p.readHints(q)
+	}
+	if fault != nil {
+		p.deny(w, r, q, fault.Code, fault.Text)
+		return
+	}
+	web.Note(r, "client", c.ID)
+	if r.Method == http.MethodPost {
+		p.park(w, r, v)
+		return
+	}
+	p.proceed(w, r, q, c)
+}
+
+// values are the parameters of a request: of the query of a GET, of the body of a POST, or those parked when it was one.
+func (p *Provider) values(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
+	if r.Method == http.MethodPost {
+		v, err := web.Form(r)
+		switch {
+		case errors.Is(err, web.ErrTooLarge):
+			p.page(w, r, "too_large", http.StatusRequestEntityTooLarge)
+		case err != nil:
+			p.page(w, r, "bad_request", http.StatusBadRequest)
+		}
+		return v, err == nil
+	}
+	v, err := url.ParseQuery(r.URL.RawQuery)
+	if id := one(v, "posted"); err == nil && id != "" {
+		var was store.Record[posted]
+		err = p.d.Store.Read(r.Context(), func(tx store.Tx) (err error) {
+			was, err = p.posted.Get(tx, id)
+			return err
+		})
+		switch {
+		case errors.Is(err, store.ErrNotFound) || err == nil && was.Value.Path != r.URL.Path:
+			p.page(w, r, "expired", http.StatusBadRequest)
+			return nil, false
+		case err != nil:
+			p.broken(w, r, err)
+			return nil, false
+		}
+		v, err = url.ParseQuery(was.Value.Query)
+	}
+	if err != nil {
+		p.page(w, r, "bad_request", http.StatusBadRequest)
+		return nil, false
+	}
+	return v, true
+}
+
+// park keeps the parameters of a POST and sends the browser to the same address by GET.
+func (p *Provider) park(w http.ResponseWriter, r *http.Request, v url.Values) {
+	id := secret.ID()
+	err := p.d.Store.Write(r.Context(), func(tx store.Tx) error {
+		return p.posted.Add(tx, id, "", tx.Now().Add(postedFor), posted{r.URL.Path, v.Encode()})
+	})
+	if err != nil {
+		p.broken(w, r, err)
+		return
+	}
+	seeOther(w, r.URL.Path+"?posted="+id)
+}
+
+// readHints turns id_token_hint and a demanded sub into the one subject that may answer.
+func (p *Provider) readHints(q *request) *failure {
+	q.Subject = q.Wants.Subject
+	if q.Hint == "" {
+		return nil
+	}
+	h, ok := p.readHint(q.Hint, q.Client)
+	if !ok {
+		return invalidRequest("id_token_hint is not an ID token of this issuer for this client")
+	}
+	if q.Subject != "" && q.Subject != h.Subject {
+		return invalidRequest("id_token_hint and claims name two subjects")
+	}
+	q.Subject = h.Subject
+	return nil
+}
+
+// verdict is what an authorization request leads to.
+type verdict struct {
+	deny  string // an error code
+	begin bool   // the end-user has something to do
+	again bool   // her session does not count
+}
+
+// judge decides on a request: s is the browser's session and nil without one, standing what it counts for at now.
+func judge(q *request, s *session.Session, standing identity.Standing, now time.Time) verdict {
+	v := verdict{}
+	switch {
+	case s == nil || standing == identity.Gone:
+		v = verdict{begin: true}
+	case q.asks(oidc.PromptLogin), q.MaxAge >= 0 && now.Sub(s.At) > q.MaxAge, q.MaxAge == 0, q.Subject != "" && q.Subject != s.Subject:
+		v = verdict{begin: true, again: true}
+	case standing != identity.Good:
+		v = verdict{begin: true}
+		if q.asks(oidc.PromptNone) {
+			return verdict{deny: string(oidc.InteractionRequired)}
+		}
+	case q.asks(oidc.PromptSelectAccount):
+		v = verdict{begin: true}
+	}
+	if v.begin && q.asks(oidc.PromptNone) {
+		return verdict{deny: string(oidc.LoginRequired)}
+	}
+	return v
+}
+
+// proceed answers at once where the browser's session is enough, and begins a sign-in where it is not.
+func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, q *request, c *client) {
+	var s *session.Session
+	standing := identity.Gone
+	found, err := p.current(r)
+	if err == nil {
+		s = &found
+		standing, err = p.standing(r.Context(), authentication(found), c.ID)
+	} else if errors.Is(err, session.ErrNone) {
+		err = nil
+	}
+	if err != nil {
+		p.unable(w, r, q, err)
+		return
+	}
+	v := judge(q, s, standing, p.d.Now())
+	switch {
+	case v.deny != "":
+		p.deny(w, r, q, v.deny, "prompt=none, and the end-user has something to do")
+	case v.begin:
+		p.begin(w, r, q, c, s, v)
+	default:
+		p.issue(w, r, q, c, authentication(*s), *s, "")
+	}
+}
+
+func (p *Provider) current(r *http.Request) (s session.Session, err error) {
+	err = p.d.Store.Read(r.Context(), func(tx store.Tx) (err error) {
+		s, err = p.d.Sessions.Current(tx, r)
+		return err
+	})
+	return s, err
+}
+
+// authentication is what a session stands for.
+func authentication(s session.Session) identity.Authentication {
+	return identity.Authentication{Session: s.ID, User: s.User, Subject: s.Subject, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs, AMR: s.AMR}
+}
+
+// standing asks what a counts for now, and not for ever.
+func (p *Provider) standing(ctx context.Context, a identity.Authentication, client string) (identity.Standing, error) {
+	ctx, cancel := context.WithTimeout(ctx, asking)
+	defer cancel()
+	return p.d.Interaction.Standing(ctx, a, client)
+}
+
+// user reads the user where the client or the claims make that necessary. One who is gone is a user without groups.
+func (p *Provider) user(ctx context.Context, id string) (directory.User, error) {
+	ctx, cancel := context.WithTimeout(ctx, asking)
+	defer cancel()
+	return p.d.Users.Get(ctx, directory.UserID(id))
+}
+
+// admitted asks whether the user may sign in at the client.
+func (p *Provider) admitted(ctx context.Context, user string, c *client) (bool, error) {
+	if len(c.Groups) == 0 {
+		return true, nil
+	}
+	u, err := p.user(ctx, user)
+	if errors.Is(err, directory.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && c.admits(u), err
+}
+
+// begin parks the request and sends the end-user to sign in.
+func (p *Provider) begin(w http.ResponseWriter, r *http.Request, q *request, c *client, s *session.Session, v verdict) {
+	now := p.d.Now()
+	if v.again {
+		q.NotBefore, q.Session = now, s.ID
+	} else if q.MaxAge >= 0 {
+		q.NotBefore = now.Add(-q.MaxAge)
+	}
+	id := secret.ID()
+	ask := identity.SignInRequest{
+		Client: c.ID, ClientName: c.Name, Return: resumePath + "?request=" + id, Context: id, Origin: originOf(q.Redirect),
+		LoginHint: q.LoginHint, Subject: q.Subject, Again: v.again, Choose: q.asks(oidc.PromptSelectAccount), MaxAge: max(q.MaxAge, 0), Languages: q.Languages,
+	}
+	err := p.d.Store.Write(r.Context(), func(tx store.Tx) error {
+		return p.requests.Add(tx, id, "", tx.Now().Add(requestFor), *q)
+	})
+	if err != nil {
+		p.unable(w, r, q, err)
+		return
+	}
+	to, err := p.d.Interaction.Begin(w, r, ask)
+	if err != nil {
+		p.unable(w, r, q, err)
+		return
+	}
+	seeOther(w, to)
+}
+
+// slack is how far the clocks of two nodes may be apart.
+const slack = 30 * time.Second
+
+// resume is where the browser comes when the flow is done. The parked request is answered once, by the browser that walked the flow
+// and holds the session that the flow began (SECURITY A07).
+func (p *Provider) resume(w http.ResponseWriter, r *http.Request) {
+	v, err := url.ParseQuery(r.URL.RawQuery)
+	id, flow := one(v, "request"), one(v, "flow")
+	if err != nil || id == "" || flow == "" {
+		p.page(w, r, "bad_request", http.StatusBadRequest)
+		return
+	}
+	var parked store.Record[request]
+	err = p.d.Store.Read(r.Context(), func(tx store.Tx) (err error) {
+		parked, err = p.requests.Get(tx, id)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		p.page(w, r, "expired", http.StatusBadRequest)
+		return
+	}
+	if err != nil {
+		p.broken(w, r, err)
+		return
+	}
+	q := &parked.Value
+	c := p.clients[q.Client]
+	if c == nil || !c.sendsTo(q.Redirect) { // the registration changed meanwhile
+		p.page(w, r, "client", http.StatusBadRequest)
+		return
+	}
+	a, err := p.d.Interaction.Outcome(r, flow)
+	if err == nil && (a.Request.Context != id || a.Request.Client != c.ID || a.Request.SignOut) {
+		err = store.ErrNotFound
+	}
+	var s session.Session
+	if err == nil {
+		if s, err = p.current(r); errors.Is(err, session.ErrNone) || err == nil && (s.ID != a.Session || s.User != a.User) {
+			err = store.ErrNotFound
+		}
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		p.foreign(r, c, flow)
+		p.page(w, r, "expired", http.StatusBadRequest)
+	case err != nil:
+		p.broken(w, r, err)
+	case q.Subject != "" && q.Subject != a.Subject, q.Session != "" && q.Session == a.Session, a.At.Before(q.NotBefore.Add(-slack)):
+		p.deny(w, r, q, string(oidc.LoginRequired), "the end-user did not prove anew what was asked for")
+	default:
+		p.issue(w, r, q, c, a, s, id)
+	}
+}
+
+// issue answers with a code. What the flow established, or the session stood for, is judged as it stands now.
+// parked is the id of the request that is used up by this, if it was parked.
+func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, c *client, a identity.Authentication, s session.Session, parked string) {
+	if parked != "" {
+		standing, err := p.standing(r.Context(), a, c.ID)
+		switch {
+		case err != nil:
+			p.unable(w, r, q, err)
+			return
+		case standing == identity.Due:
+			p.deny(w, r, q, string(oidc.InteractionRequired), "the end-user has something to do first")
+			return
+		case standing != identity.Good:
+			p.deny(w, r, q, string(oidc.LoginRequired), "this sign-in counts no more")
+			return
+		}
+	}
+	switch ok, err := p.admitted(r.Context(), a.User, c); {
+	case err != nil:
+		p.unable(w, r, q, err)
+		return
+	case !ok:
+		p.refused(r, c, a)
+		p.deny(w, r, q, string(oidc.AccessDenied), "this client is not for this end-user")
+		return
+	case len(q.Wants.ACR) > 0 && !slices.Contains(q.Wants.ACR, acr(a.AMR)):
+		p.deny(w, r, q, unmetRequirements, "the acr that was asked for as essential was not reached")
+		return
+	}
+	value, err := p.addCode(r.Context(), q, c, a, s, parked)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		p.page(w, r, "expired", http.StatusBadRequest) // somebody was first with the parked request
+	case errors.Is(err, session.ErrNone):
+		p.deny(w, r, q, string(oidc.LoginRequired), "the session has just ended")
+	case err != nil:
+		p.unable(w, r, q, err)
+	default:
+		p.d.Sessions.Touch(r.Context(), s)
+		p.answer(w, r, q, [2]string{"code", value})
+	}
+}

@@ -1,0 +1,102 @@
+package provider
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+
+	"github.com/sparekey-id/sparekey/internal/secret"
+)
+
+// document is a public answer that is made once and served often.
+type document struct {
+	body         []byte
+	length, etag string
+}
+
+func newDocument(body []byte) *document {
+	return &document{body, strconv.Itoa(len(body)), `"` + secret.Digest(string(body))[:22] + `"`}
+}
+
+// serve sends the document, or 304 to whoever has it already.
+func (d *document) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("ETag", d.etag)
+	if match := r.Header.Get("If-None-Match"); match != "" && slices.ContainsFunc(strings.Split(match, ","), func(tag string) bool {
+		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		return tag == d.etag || tag == "*"
+	}) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", d.length)
+	if r.Method != http.MethodHead {
+		w.Write(d.body)
+	}
+}
+
+func (p *Provider) showDiscovery(w http.ResponseWriter, r *http.Request) { p.meta.serve(w, r) }
+func (p *Provider) showKeys(w http.ResponseWriter, r *http.Request)      { p.keys.Load().set.serve(w, r) }
+
+// metadata is the library's, with the one member it lacks (RFC 9207 §3).
+type metadata struct {
+	oidc.DiscoveryConfiguration
+	IssInResponse bool `json:"authorization_response_iss_parameter_supported"`
+}
+
+// discovery says what is really switched on (OpenID Connect Discovery §3, RFC 8414 §2).
+func (p *Provider) discovery() (*document, error) {
+	at := func(path string) string { return p.c.Issuer + path }
+	var methods []oidc.AuthMethod
+	modes := slices.Clone(responseModes[:2])
+	for _, m := range authMethods {
+		for _, c := range p.clients {
+			if c.AuthMethod == m && !slices.Contains(methods, oidc.AuthMethod(m)) {
+				methods = append(methods, oidc.AuthMethod(m))
+			}
+		}
+	}
+	for _, c := range p.clients {
+		if slices.Contains(c.ResponseModes, responseModes[2]) && len(modes) == 2 {
+			modes = append(modes, responseModes[2])
+		}
+	}
+	return asDocument(metadata{IssInResponse: true, DiscoveryConfiguration: oidc.DiscoveryConfiguration{
+		Issuer:                                 p.c.Issuer,
+		AuthorizationEndpoint:                  at(authorizePath),
+		TokenEndpoint:                          at(tokenPath),
+		UserinfoEndpoint:                       at(userinfoPath),
+		RevocationEndpoint:                     at(revokePath),
+		EndSessionEndpoint:                     at(logoutPath),
+		JwksURI:                                at(keysPath),
+		ScopesSupported:                        scopes,
+		ResponseTypesSupported:                 []string{string(oidc.ResponseTypeCode)},
+		ResponseModesSupported:                 modes,
+		GrantTypesSupported:                    []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken},
+		ACRValuesSupported:                     []string{acrOne, acrTwo},
+		SubjectTypesSupported:                  []string{"public"},
+		IDTokenSigningAlgValuesSupported:       p.needed(),
+		TokenEndpointAuthMethodsSupported:      methods,
+		RevocationEndpointAuthMethodsSupported: methods,
+		DisplayValuesSupported:                 []oidc.Display{oidc.DisplayPage},
+		ClaimTypesSupported:                    []string{"normal"},
+		ClaimsSupported:                        p.claimNames(),
+		ClaimsParameterSupported:               true,
+		CodeChallengeMethodsSupported:          []oidc.CodeChallengeMethod{oidc.CodeChallengeMethodS256},
+		UILocalesSupported:                     oidc.ParseLocales(p.c.Languages),
+	}})
+}
+
+func asDocument(v any) (*document, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return newDocument(body), nil
+}

@@ -1,0 +1,229 @@
+// Package provider speaks OpenID Connect to relying parties: discovery, keys, authorize, token, userinfo, revocation and end session.
+//
+// It owns authorization requests, codes, grants, access and refresh tokens, signing keys and what becomes a claim.
+// It never shows a page, never sees a password and never learns how a user proved who she is: it asks an Interaction,
+// which leads end-users, and every token waits for that Interaction's Standing.
+//
+// The endpoints are written by hand on the wire types of github.com/zitadel/oidc/v3/pkg/oidc. The router of that library
+// was measured against them: 14 µs more for each POST, double decoding, 1.6 MB of program, errors in its own words, and no way to send
+// WWW-Authenticate.
+package provider
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/audit"
+	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/session"
+	"github.com/sparekey-id/sparekey/internal/store"
+)
+
+// Interaction leads end-users. Its errors are its own, but for two: store.ErrNotFound from Outcome, and whatever is
+// temporary, which is answered as such and never as a success.
+type Interaction interface {
+	// Begin starts a flow for q in this browser, sets what cookies it needs and returns where the browser goes.
+	// When the flow is done, the browser comes to the issuer's path + q.Return + "&flow=" and the flow's id.
+	Begin(w http.ResponseWriter, r *http.Request, q identity.SignInRequest) (redirect string, err error)
+	// Outcome gives what a finished flow established: once, and to the browser that walked it; otherwise store.ErrNotFound.
+	// A flow that asked about signing out gives its Request back and need not say who was signed in.
+	Outcome(r *http.Request, flow string) (identity.Authentication, error)
+	// Standing says whether a still counts now. It does not ask whether the browser's session lives: a grant for offline access
+	// outlives it, and provider looks itself where it matters.
+	Standing(ctx context.Context, a identity.Authentication, client string) (identity.Standing, error)
+}
+
+// Users reads a user as her directory knows her now; directory.ErrNotFound when she is gone.
+type Users interface {
+	Get(ctx context.Context, id directory.UserID) (directory.User, error)
+}
+
+// Config is what an operator says. Zero durations are the defaults beside them.
+type Config struct {
+	Issuer          string // URL without a trailing slash: https, or http on a loopback host
+	Name            string
+	Clients         []Client
+	Access          time.Duration     // life of an access token; 10 minutes
+	ID              time.Duration     // life of an ID token; 10 minutes
+	Code            time.Duration     // life of a code; 60 seconds, which is the most
+	RefreshIdle     time.Duration     // a refresh token unused so long is over; 14 days
+	RefreshAbsolute time.Duration     // so long after sign-in it is over in any case; 90 days
+	KeyLife         time.Duration     // how long a signing key signs; 90 days
+	KeyLead         time.Duration     // how long a key is published before it signs; 24 hours
+	Claims          map[string]string // claim ("given_name", "address.locality", "department") to directory attribute
+	Languages       []string          // for ui_locales_supported
+}
+
+// Deps are the rooms and hooks the wing stands on.
+type Deps struct {
+	Store       *store.Handle
+	Ring        *secret.Ring
+	Sessions    *session.Sessions
+	Interaction Interaction
+	Users       Users
+	Journal     *audit.Journal
+	// Error renders an error page: reason is one of client, redirect_uri, bad_request, expired, denied, unavailable, too_large, internal.
+	Error func(w http.ResponseWriter, r *http.Request, reason, reference string, status int)
+	// FormPost renders the page that posts fields to target (OAuth 2.0 Form Post Response Mode), with a CSP that lets it.
+	FormPost func(w http.ResponseWriter, r *http.Request, target string, fields [][2]string)
+	Now      func() time.Time // nil: the store's clock
+	Logger   *slog.Logger     // nil: silent
+}
+
+// Provider is the wing for one tenant. It is safe for concurrent use.
+type Provider struct {
+	c       Config
+	d       Deps
+	path    string // the issuer's path: "/avengers" or ""
+	origin  string // the issuer without its path
+	clients map[string]*client
+	nobody  *client // what an unknown client's secret is compared with
+	sealed  secret.Box
+	keys    atomic.Pointer[keys]
+	meta    *document
+
+	requests store.Shelf[request]
+	posted   store.Shelf[posted]
+	logouts  store.Shelf[departure]
+	codes    store.Shelf[code]
+	grants   store.Shelf[grant]
+	access   store.Shelf[access]
+}
+
+// asking bounds how long a directory is waited for.
+const asking = 4 * time.Second
+
+// New checks the config, opens the tenant's signing keys and makes those that are missing.
+// All faults of the config are in the error, as Problems.
+func New(ctx context.Context, c Config, d Deps) (*Provider, error) {
+	if p := c.Check(); len(p) > 0 {
+		return nil, p
+	}
+	c.defaults()
+	if d.Now == nil {
+		d.Now = d.Store.Now
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	u, err := url.Parse(c.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
+	p := &Provider{c: c, d: d, path: u.Path, origin: u.Scheme + "://" + u.Host,
+		clients:  map[string]*client{},
+		nobody:   newClient(Client{ID: secret.ID(), Secret: secret.Text(secret.Token())}),
+		sealed:   d.Ring.Box("signing/" + d.Store.Name()),
+		requests: store.NewShelf[request]("request"),
+		posted:   store.NewShelf[posted]("posted"),
+		logouts:  store.NewShelf[departure]("logout"),
+		codes:    store.NewShelf[code]("code"),
+		grants:   store.NewShelf[grant]("grant"),
+		access:   store.NewShelf[access]("access"),
+	}
+	for _, one := range c.Clients {
+		p.clients[one.ID] = newClient(one)
+	}
+	if err := p.openKeys(ctx); err != nil {
+		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	if p.meta, err = p.discovery(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (c *Config) defaults() {
+	c.Access = cmp.Or(c.Access, 10*time.Minute)
+	c.ID = cmp.Or(c.ID, 10*time.Minute)
+	c.Code = cmp.Or(c.Code, time.Minute)
+	c.RefreshIdle = cmp.Or(c.RefreshIdle, 14*24*time.Hour)
+	c.RefreshAbsolute = cmp.Or(c.RefreshAbsolute, 90*24*time.Hour)
+	c.KeyLife = cmp.Or(c.KeyLife, 90*24*time.Hour)
+	c.KeyLead = cmp.Or(c.KeyLead, 24*time.Hour)
+}
+
+// Paths of the endpoints under the issuer. Relying parties learn them from discovery.
+const (
+	discoveryPath = "/.well-known/openid-configuration"
+	rfc8414Path   = "/.well-known/oauth-authorization-server"
+	keysPath      = "/keys"
+	authorizePath = "/authorize"
+	resumePath    = "/authorize/resume"
+	tokenPath     = "/token"
+	userinfoPath  = "/userinfo"
+	revokePath    = "/revoke"
+	logoutPath    = "/logout"
+	leavePath     = "/logout/resume"
+	signedOutPath = "/signed-out" // a page of the other wing
+)
+
+// Mount puts every endpoint on the mux under prefix, the issuer's path: this is the whole map.
+// What browsers of other origins may read is marked shared; the rest carries no CORS header (RFC 9700 §4.16).
+func (p *Provider) Mount(mux *http.ServeMux, prefix string) {
+	mux.Handle(prefix+discoveryPath, shared(p.showDiscovery, http.MethodGet, http.MethodHead))
+	mux.Handle(rfc8414Path+prefix, shared(p.showDiscovery, http.MethodGet, http.MethodHead))
+	mux.Handle(prefix+keysPath, shared(p.showKeys, http.MethodGet, http.MethodHead))
+	mux.Handle(prefix+tokenPath, shared(p.token, http.MethodPost))
+	mux.Handle(prefix+userinfoPath, shared(p.userinfo, http.MethodGet, http.MethodPost))
+	mux.Handle(prefix+revokePath, shared(p.revoke, http.MethodPost))
+	mux.Handle(prefix+authorizePath, only(p.authorize, http.MethodGet, http.MethodPost))
+	mux.Handle(prefix+resumePath, only(p.resume, http.MethodGet))
+	mux.Handle(prefix+logoutPath, only(p.logout, http.MethodGet, http.MethodPost))
+	mux.Handle(prefix+leavePath, only(p.leave, http.MethodGet))
+}
+
+// Run keeps the signing keys in step with the other nodes and turns them over when their time has come, until ctx ends.
+func (p *Provider) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := p.TurnKeys(ctx); err != nil && ctx.Err() == nil {
+			p.d.Logger.Error("signing keys", "tenant", p.d.Store.Name(), "error", err)
+		}
+	}
+}
+
+// EndGrants ends every code, grant, access and refresh token of the user. It is part of the end of all her sessions.
+func (p *Provider) EndGrants(tx store.Tx, user string) error {
+	if _, err := p.codes.DropOwned(tx, user); err != nil {
+		return err
+	}
+	if _, err := p.grants.DropOwned(tx, user); err != nil {
+		return err
+	}
+	_, err := p.access.DropOwned(tx, user)
+	return err
+}
+
+// only serves the methods named.
+func only(h http.HandlerFunc, methods ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !slices.Contains(methods, r.Method) {
+			refuseMethod(w, methods)
+			return
+		}
+		h(w, r)
+	})
+}
+
+// temporary reports whether trying again later makes sense.
+func temporary(err error) bool {
+	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, directory.ErrUnavailable) || errors.Is(err, store.ErrChanged) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}

@@ -1,0 +1,100 @@
+package provider
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/session"
+	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/internal/web"
+)
+
+// userinfo tells what the scopes of an access token cover (OpenID Connect Core §5.3), of the user as her directory knows her now.
+func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
+	token, err := bearer(r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	dead := &failure{http.StatusUnauthorized, invalidToken, "unknown or expired access token"}
+	var a store.Record[access]
+	var g store.Record[grant]
+	err = p.d.Store.Read(r.Context(), func(tx store.Tx) (err error) {
+		if a, err = p.access.Get(tx, secret.Digest(token)); err != nil {
+			return err
+		}
+		if g, err = p.grants.Get(tx, a.Value.Grant); err != nil || g.Value.Offline {
+			return err
+		}
+		_, err = p.d.Sessions.Find(tx, g.Value.Session, g.Value.User)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, session.ErrNone) {
+		err = dead
+	}
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	c := p.clients[g.Value.Client]
+	if c == nil {
+		p.fail(w, r, dead)
+		return
+	}
+	web.Note(r, "client", c.ID)
+	standing, err := p.standing(r.Context(), g.Value.authentication(), c.ID)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	u, err := p.user(r.Context(), g.Value.User)
+	if errors.Is(err, directory.ErrNotFound) || err == nil && (standing != identity.Good || !c.admits(u)) {
+		err = dead
+	}
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	claims := make(map[string]any, 16)
+	p.about(u, a.Value.Scopes, g.Value.Wants.UserInfo, claims)
+	claims["sub"] = g.Value.Subject
+	write(w, http.StatusOK, claims)
+}
+
+// bearer is the access token of a request: in the header, or in the form of a POST (RFC 6750 §2.1, §2.2); never in the query.
+func bearer(r *http.Request) (string, error) {
+	headers := r.Header["Authorization"]
+	if len(headers) > 1 {
+		return "", invalidRequest("there are two Authorization headers")
+	}
+	token := ""
+	if len(headers) == 1 {
+		scheme, value, ok := strings.Cut(headers[0], " ")
+		if !ok || !strings.EqualFold(scheme, oidc.BearerToken) {
+			return "", &failure{http.StatusUnauthorized, string(oidc.InvalidRequest), "a bearer token is needed"}
+		}
+		token = strings.TrimSpace(value)
+	}
+	if r.Method == http.MethodPost && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		form, err := web.Form(r)
+		if err != nil {
+			return "", invalidRequest("the body must be a form, each field once")
+		}
+		if posted := form.Get("access_token"); posted != "" {
+			if token != "" {
+				return "", invalidRequest("the access token is there twice")
+			}
+			token = posted
+		}
+	}
+	if token == "" {
+		return "", &failure{http.StatusUnauthorized, string(oidc.InvalidRequest), "a bearer token is needed"}
+	}
+	return token, nil
+}
