@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/policy"
 	"github.com/sparekey-id/sparekey/internal/session"
@@ -105,7 +106,7 @@ func (t *turn) signIn(deed func(store.Tx) error) error {
 		t.flow.Done, t.flow.hidden = true, hidden{}
 		t.flow.Outcome = &identity.Authentication{Session: s.ID, User: s.User, Subject: s.Subject, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs, AMR: s.AMR, Request: t.flow.Request}
 		t.again = true
-		return t.Journal.Record(tx, t.event("sign_in.ok", map[string]string{"amr": strings.Join(s.AMR, " ")}))
+		return t.Journal.Record(tx, t.event("sign_in.ok", map[string]string{"kinds": strings.Join(s.AMR, ",")}))
 	})
 }
 
@@ -190,7 +191,7 @@ func (t *turn) unlock(deed func(store.Tx) error) error {
 		if err := deed(tx); err != nil {
 			return err
 		}
-		if err := t.Guard.Lift(tx, string(t.flow.User)); err != nil {
+		if err := t.Guard.Lift(tx, string(t.flow.User), guard.SignIn, guard.Code, guard.Reset); err != nil {
 			return err
 		}
 		if err := t.tell(tx, templates.AccountUnlocked{Letter: t.letter()}); err != nil {

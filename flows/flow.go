@@ -23,6 +23,7 @@ type Flow struct {
 	Request identity.SignInRequest `json:"request"`
 	Parent  string                 `json:"parent,omitempty"` // the sign-in that a reset was opened from
 
+	Ticket  string           `json:"ticket,omitempty"`  // of a puzzle that is being waited for
 	Named   bool             `json:"named,omitempty"`   // somebody typed a user name and passed the puzzle
 	Login   string           `json:"login,omitempty"`   // as typed
 	User    directory.UserID `json:"user,omitempty"`    // empty for a decoy

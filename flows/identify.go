@@ -10,7 +10,6 @@ import (
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/internal/store"
-	"github.com/sparekey-id/sparekey/internal/web"
 	"github.com/sparekey-id/sparekey/templates"
 )
 
@@ -43,7 +42,11 @@ func (t *turn) resetAddress() string {
 func (t *turn) captcha() (*templates.Captcha, error) {
 	var c templates.Captcha
 	err := t.Store.Read(t.ctx, func(tx store.Tx) (err error) {
-		c, err = t.Guard.Offer(tx, t.flow.ID, web.Network(t.r))
+		if t.flow.Ticket != "" {
+			c, err = t.Guard.Again(tx, t.flow.ID, t.flow.Ticket) // the waiting goes on where it was
+			return err
+		}
+		c, err = t.Guard.Offer(tx, t.flow.ID)
 		return err
 	})
 	if err != nil {
@@ -75,13 +78,12 @@ func (t *turn) actIdentify() error {
 		t.flow.Login = ""
 		return t.problem("username", "name_missing")
 	}
-	var redeem func(store.Tx) error
 	if t.flow.Kind == Reset {
-		redeem = func(tx store.Tx) error { return t.Guard.Redeem(tx, t.flow.ID, web.Network(t.r), t.form) }
-		// The ticket is spent in a transaction of its own, before anything is looked up: a wrong answer spends it too.
-		if err := t.puzzle(redeem); err != nil {
+		// The ticket is spent before anything is looked up; a wrong answer spends it too.
+		if err := t.Guard.Redeem(t.ctx, t.flow.ID, t.network(), t.form); err != nil {
 			return t.puzzleProblem(err)
 		}
+		t.flow.Ticket = ""
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
 	defer cancel()
@@ -116,29 +118,14 @@ func (t *turn) forgetUser() {
 	f.Request.Choose = false
 }
 
-// puzzle redeems the CAPTCHA ticket; the flow itself is not touched.
-func (t *turn) puzzle(redeem func(store.Tx) error) error {
-	var refused error
-	err := t.Store.Write(t.ctx, func(tx store.Tx) error {
-		refused = redeem(tx)
-		var soon *guard.TooSoonError
-		if errors.Is(refused, guard.ErrCaptcha) || errors.As(refused, &soon) {
-			return nil // what was spent stays spent
-		}
-		return refused
-	})
-	if refused != nil {
-		return refused
-	}
-	return err
-}
-
 func (t *turn) puzzleProblem(err error) error {
 	var soon *guard.TooSoonError
 	switch {
 	case errors.As(err, &soon):
+		t.flow.Ticket = t.field("captcha_id")
 		return t.problemUntil("captcha", "captcha_soon", soon.Until)
 	case errors.Is(err, guard.ErrCaptcha):
+		t.flow.Ticket = ""
 		return t.problem("captcha", "captcha")
 	}
 	return err

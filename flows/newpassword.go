@@ -126,7 +126,7 @@ func (t *turn) reset(next string) error {
 			if err := t.Accounts.Settled(tx, user, flow); err != nil {
 				return err
 			}
-			return t.Journal.Record(tx, t.event("reset.refused", map[string]string{"refused": "directory"}))
+			return t.Journal.Record(tx, t.event("reset.refused", map[string]string{"reason": "directory"}))
 		})
 	case err != nil && errors.Is(err, directory.ErrUnavailable) && !errors.Is(err, directory.ErrOutcomeUnknown):
 		if err := t.commit(func(tx store.Tx) error { return t.Accounts.Settled(tx, user, flow) }); err != nil {
@@ -153,7 +153,7 @@ func (t *turn) reset(next string) error {
 		if err := t.Accounts.End(tx, user); err != nil {
 			return err
 		}
-		if err := t.Guard.Lift(tx, string(user)); err != nil {
+		if err := t.Guard.Lift(tx, string(user), guard.SignIn, guard.Reset); err != nil {
 			return err
 		}
 		if err := t.tell(tx, templates.PasswordReset{Letter: t.letter()}); err != nil {

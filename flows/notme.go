@@ -77,10 +77,13 @@ func (f *Flows) stop(r *http.Request) error {
 		if err := f.Accounts.End(tx, a.Value.User); err != nil {
 			return err
 		}
+		if err := f.Guard.Forget(tx, string(a.Value.User)); err != nil {
+			return err
+		}
 		l := f.letter(user, web.Network(r))
 		if err := f.tell(tx, user, f.Brand.language(), templates.NotMeActed{Letter: l}); err != nil {
 			return err
 		}
-		return f.Journal.Record(tx, audit.Event{Name: "not_me", User: string(a.Value.User), Network: web.Network(r), Detail: map[string]string{"event": a.Value.Event}})
+		return f.Journal.Record(tx, audit.Event{Name: "not_me", User: string(a.Value.User), Network: web.Network(r), Detail: map[string]string{"kind": a.Value.Event}})
 	})
 }

@@ -76,10 +76,10 @@ func (t *turn) actPassword() error {
 		return err
 	}
 	if puzzle {
-		redeem := func(tx store.Tx) error { return t.Guard.Redeem(tx, t.flow.ID, t.network(), t.form) }
-		if err := t.puzzle(redeem); err != nil {
+		if err := t.Guard.Redeem(t.ctx, t.flow.ID, t.network(), t.form); err != nil {
 			return t.puzzleProblem(err)
 		}
+		t.flow.Ticket = ""
 	}
 	attempt, err := t.Guard.Try(t.ctx, t.signInTrial(password))
 	if err != nil {
@@ -96,10 +96,10 @@ func (t *turn) actPassword() error {
 		}
 		detail := map[string]string{"kind": string(identity.Password)}
 		if verdict == directory.RightButBarred {
-			detail["refused"] = "barred"
+			detail["reason"] = "barred"
 		}
 		t.flow.Problem = templates.Problem{Field: "password", Key: "problem.wrong_password"}
-		return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, t.named(t.event("proof.wrong", detail))) })
+		return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, t.event("proof.wrong", detail)) })
 	}
 	t.flow.prove(identity.Proof{Kind: identity.Password, At: t.Now()})
 	return t.advance(func(tx store.Tx) error {
@@ -144,7 +144,7 @@ func (t *turn) throttled(err error) error {
 	}
 	t.flow.Problem = templates.Problem{Field: field, Key: "problem.wait", Until: wait.Until}
 	return t.commit(func(tx store.Tx) error {
-		return t.Journal.Record(tx, t.named(t.event("throttled", map[string]string{"scope": wait.Scope})))
+		return t.Journal.Record(tx, t.event("throttled", map[string]string{"scope": wait.Scope}))
 	})
 }
 

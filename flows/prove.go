@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/sparekey-id/sparekey/directory"
-	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/method"
@@ -231,7 +230,7 @@ func (t *turn) wrong(cause error, kind identity.Kind) error {
 	}
 	t.flow.Problem = templates.Problem{Field: "code", Key: key}
 	event := t.event("proof.wrong", map[string]string{"kind": string(kind)})
-	return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, t.named(event)) })
+	return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, event) })
 }
 
 // wrongUsed tells that a right code was used already.
@@ -252,17 +251,6 @@ func (t *turn) rejected(err error) error {
 	}
 	t.flow.Problem = templates.Problem{Field: "email", Key: key}
 	return t.commit(nil)
-}
-
-// named makes an event of nobody carry the pseudonym of the typed name.
-func (t *turn) named(e audit.Event) audit.Event {
-	if e.User == "" && t.flow.Login != "" {
-		if e.Detail == nil {
-			e.Detail = map[string]string{}
-		}
-		e.Detail["name"] = t.who()
-	}
-	return e
 }
 
 // answer is the form without what belongs to the page.

@@ -51,21 +51,14 @@ func (f *Flows) begin(w http.ResponseWriter, r *http.Request, x *Flow) (string, 
 // enterReset decides, once the name is known and the puzzle done, whether this is somebody who can reset.
 // Whoever cannot goes on as a decoy, or with `dead_end: direct` to the end at once.
 func (t *turn) enterReset() error {
-	if _, rule := t.Policy.Effective(t.user); t.flow.Decoy || !rule.Unlock {
-		// A name that is nobody is asked what everybody in scope is asked.
-		if !t.offersUnlock() {
-			t.flow.What = Forgot
-		}
-	} else if !t.offersUnlock() {
+	if !t.offersUnlock() {
 		t.flow.What = Forgot
 	}
 	t.decide()
 	event := t.event("reset.begun", nil)
-	if t.flow.Decoy {
-		event.User, event.Detail = "", map[string]string{"name": t.who()}
-	} else if t.decision.Refuse != "" {
+	if !t.flow.Decoy && t.decision.Refuse != "" {
 		t.flow.Refused, t.flow.Decoy = t.decision.Refuse, true
-		event.Detail = map[string]string{"refused": string(t.flow.Refused)}
+		event.Detail = map[string]string{"reason": string(t.flow.Refused)}
 	}
 	direct := t.direct()
 	if t.flow.Decoy && direct {
@@ -117,10 +110,7 @@ func (t *turn) actRefused() error { return errAgain }
 // dead ends the flow at "Ask your administrator". The flow's id is the reference number the operator finds in the journal.
 func (t *turn) dead() error {
 	t.flow.Dead = true
-	detail := map[string]string{"refused": string(t.flow.Refused)}
-	if t.flow.Refused == "" {
-		delete(detail, "refused")
-	}
+	detail := map[string]string{"reason": string(t.flow.Refused)}
 	return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, t.event("dead_end", detail)) })
 }
 
@@ -128,9 +118,6 @@ func (t *turn) dead() error {
 func (t *turn) back() string {
 	if t.flow.Parent != "" {
 		return t.Prefix + "/flow/" + t.flow.Parent
-	}
-	if t.flow.Kind == Manage {
-		return t.Prefix + "/security-info"
 	}
 	return t.Prefix + "/security-info"
 }

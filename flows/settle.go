@@ -31,7 +31,7 @@ func (f *Flows) settle(ctx context.Context, user directory.UserID, flow string) 
 		if err := f.tell(tx, u, f.Brand.language(), templates.PasswordMayHaveChanged{Letter: letter}); err != nil {
 			return err
 		}
-		return f.Journal.Record(tx, audit.Event{Name: "reset.unknown", User: string(user), Flow: flow})
+		return f.Journal.Record(tx, audit.Event{Name: audit.ResetUnsure, User: string(user), Flow: flow})
 	})
 	if errors.Is(err, store.ErrChanged) {
 		return nil // somebody else has settled it

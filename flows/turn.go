@@ -195,7 +195,7 @@ func (t *turn) commit(f func(store.Tx) error) error {
 
 // event fills in what every event of this turn has.
 func (t *turn) event(name string, detail map[string]string) audit.Event {
-	e := audit.Event{Name: name, User: string(t.flow.User), Flow: t.flow.ID, Client: t.flow.Request.Client, Network: web.Network(t.r), Detail: detail}
+	e := audit.Event{Name: name, User: t.whoever(), Flow: t.flow.ID, Client: t.flow.Request.Client, Network: web.Network(t.r), Detail: detail}
 	return e
 }
 
@@ -205,6 +205,14 @@ func (t *turn) who() string {
 		return string(t.flow.User)
 	}
 	return t.Journal.Unknown(normalLogin(t.flow.Login))
+}
+
+// whoever is who, or empty while nobody has been named.
+func (t *turn) whoever() string {
+	if t.flow.User == "" && t.flow.Login == "" {
+		return ""
+	}
+	return t.who()
 }
 
 func (t *turn) field(name string) string { return t.form.Get(name) }

@@ -1,0 +1,258 @@
+// Package sparekey is an OpenID Connect provider with self-service password reset and security-info registration,
+// as an http.Handler that any Go program can mount.
+//
+//	cfg, err := sparekey.LoadConfig("sparekey.yaml")
+//	p, err := sparekey.Open(ctx, cfg)
+//	defer p.Close()
+//	go p.Run(ctx)
+//	http.Handle("/", p)
+package sparekey
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/admin"
+	"github.com/sparekey-id/sparekey/internal/notify"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/internal/web"
+	"github.com/sparekey-id/sparekey/templates"
+)
+
+// Plugin serves every tenant of one configuration. It is safe for concurrent use.
+type Plugin struct {
+	db        *store.DB
+	ring      *secret.Ring
+	hasher    *secret.Hasher
+	templates *templates.Set
+	sender    notify.Sender
+	from      string
+	log       *slog.Logger
+	metrics   *web.Metrics
+	now       func() time.Time
+	fault     func(string) error
+	given     map[string]directory.Directory
+	tenants   []*tenant
+	handler   http.Handler
+	leaving   atomic.Bool
+}
+
+// Option changes how a Plugin is opened.
+type Option func(*Plugin)
+
+// WithDirectory brings a directory of the host program's own: name is "tenant/directory", and the config says `type: program` there.
+func WithDirectory(name string, d directory.Directory) Option {
+	return func(p *Plugin) { p.given[name] = d }
+}
+
+// WithLogger sends the log there; without it nothing is logged.
+func WithLogger(l *slog.Logger) Option { return func(p *Plugin) { p.log = l } }
+
+// WithSender sends mails by the host program instead of SMTP.
+func WithSender(f func(ctx context.Context, to, subject, text, html string) error) Option {
+	return func(p *Plugin) {
+		p.sender = notify.Func(func(ctx context.Context, e notify.Envelope) error { return f(ctx, e.To, e.Subject, e.Text, e.HTML) })
+	}
+}
+
+// WithClock makes the plugin live at another time: for tests.
+func WithClock(now func() time.Time) Option { return func(p *Plugin) { p.now = now } }
+
+// WithFault makes storage calls fail: for tests. f is asked before each call; its error is the call's.
+func WithFault(f func(op string) error) Option { return func(p *Plugin) { p.fault = f } }
+
+// Open checks the configuration, opens database and keyring, and wires every tenant.
+// A database without its keyring refuses to open: nothing sealed in it could be read again.
+func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	p := &Plugin{given: map[string]directory.Directory{}, log: slog.New(slog.DiscardHandler), now: time.Now, metrics: web.NewMetrics(), hasher: secret.NewHasher(0)}
+	for _, o := range options {
+		o(p)
+	}
+	if p.templates, err = templates.New(); err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	if err := p.mail(c.Mail); err != nil {
+		return nil, err
+	}
+	if p.db, err = store.Open(ctx, c.Database, store.Options{Now: p.now, Logger: p.log, Fault: p.fault}); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			p.db.Close()
+		}
+	}()
+	if p.ring, err = keyring(c, p.db.Fresh()); err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(c.Tenants))
+	for name := range c.Tenants {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		t, err := p.open(ctx, name, c.Tenants[name])
+		if err != nil {
+			return nil, fmt.Errorf("tenant %s: %w", name, err)
+		}
+		p.tenants = append(p.tenants, t)
+	}
+	// The longest path first, so that an issuer at the root does not hide the others on its host.
+	slices.SortStableFunc(p.tenants, func(a, b *tenant) int { return len(b.prefix) - len(a.prefix) })
+	p.handler = p.porch(c)
+	return p, nil
+}
+
+// keyring opens the ring, or makes it together with a new database and never otherwise.
+func keyring(c *Config, fresh bool) (*secret.Ring, error) {
+	path := strings.TrimPrefix(c.Keyring, "file:")
+	if path == "" {
+		file, ok := strings.CutPrefix(c.Database, "sqlite:")
+		if !ok {
+			return nil, errors.New("keyring: say where it is (keyring: file:PATH); only a SQLite database has a place beside it")
+		}
+		path, _, _ = strings.Cut(file, "?")
+		path += ".keyring"
+	}
+	ring, err := secret.OpenRing(path)
+	if errors.Is(err, os.ErrNotExist) {
+		if !fresh {
+			return nil, fmt.Errorf("keyring %s is missing: what this database has sealed cannot be read without it; put it back", path)
+		}
+		ring, err = secret.CreateRing(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	return ring, nil
+}
+
+func (p *Plugin) mail(m Mail) error {
+	p.from = m.From
+	if p.sender != nil {
+		if p.from == "" {
+			p.from = "no-reply@localhost"
+		}
+		return nil
+	}
+	if m.SMTP == nil {
+		p.from = "no-reply@localhost"
+		p.sender = notify.Func(func(context.Context, notify.Envelope) error {
+			return errors.New("no mail server is configured")
+		})
+		return nil
+	}
+	s := &notify.SMTP{Host: m.SMTP.Host, Port: m.SMTP.Port, TLS: m.SMTP.TLS, User: m.SMTP.User, Password: secret.Text(m.SMTP.Password.Reveal())}
+	if ca := string(m.SMTP.CA); ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return fmt.Errorf("mail.smtp.ca_file: %w", err)
+		}
+		s.Roots = x509.NewCertPool()
+		if !s.Roots.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("mail.smtp.ca_file: no certificate in %s", ca)
+		}
+	}
+	if err := s.Check(); err != nil {
+		return fmt.Errorf("mail: %w", err)
+	}
+	p.sender = s
+	return nil
+}
+
+func (p *Plugin) porch(c *Config) http.Handler {
+	mux := http.NewServeMux()
+	healthz, readyz := web.Health(p.ready)
+	mux.Handle("GET /healthz", healthz)
+	mux.Handle("GET /readyz", readyz)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		for _, t := range p.tenants {
+			if t.answers(r) {
+				web.Note(r, "tenant", t.name)
+				t.mux.ServeHTTP(w, r)
+				return
+			}
+		}
+		http.NotFound(w, r)
+	})
+	var trusted []netip.Prefix
+	for _, s := range c.TrustedProxies {
+		trusted = append(trusted, netip.MustParsePrefix(s))
+	}
+	return web.Porch(mux, web.Options{Logger: p.log, Trusted: trusted, Now: p.now, Metrics: p.metrics})
+}
+
+// ServeHTTP answers every request to every tenant's issuer, and /healthz and /readyz.
+func (p *Plugin) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
+
+// Metrics is the handler for Prometheus; it belongs on a listener of its own.
+func (p *Plugin) Metrics() http.Handler { return p.metrics }
+
+// Leave makes readiness false, so that a load balancer sends nobody any more; requests are still answered.
+func (p *Plugin) Leave() { p.leaving.Store(true) }
+
+func (p *Plugin) ready(ctx context.Context) error {
+	if p.leaving.Load() {
+		return errors.New("shutting down")
+	}
+	return p.db.Ping(ctx)
+}
+
+// Run does what has to be done beside the requests: sending mail, settling what a crash left open, linking the journal,
+// turning keys over, sweeping. It returns when ctx has ended and all of it has stopped.
+func (p *Plugin) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	start := func(f func()) { all.Go(f) }
+	for _, t := range p.tenants {
+		for _, f := range t.run(ctx, p.log) {
+			start(f)
+		}
+	}
+	start(func() {
+		every(ctx, time.Minute, func() {
+			if _, err := p.db.Sweep(ctx); err != nil && ctx.Err() == nil {
+				p.log.Warn("sweep", "error", err)
+			}
+		})
+	})
+	all.Wait()
+}
+
+// Close closes the database. Requests and Run must have ended.
+func (p *Plugin) Close() error { return p.db.Close() }
+
+// Admin is what an operator may do at a tenant; nil when there is none of that name.
+func (p *Plugin) Admin(name string) *admin.Admin {
+	for _, t := range p.tenants {
+		if t.name == name {
+			return t.admin
+		}
+	}
+	return nil
+}
+
+// Tenants names the tenants, in order.
+func (p *Plugin) Tenants() []string {
+	var names []string
+	for _, t := range p.tenants {
+		names = append(names, t.name)
+	}
+	slices.Sort(names)
+	return names
+}

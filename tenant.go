@@ -1,0 +1,246 @@
+package sparekey
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/directory/local"
+	"github.com/sparekey-id/sparekey/flows"
+	"github.com/sparekey-id/sparekey/internal/account"
+	"github.com/sparekey-id/sparekey/internal/admin"
+	"github.com/sparekey-id/sparekey/internal/audit"
+	"github.com/sparekey-id/sparekey/internal/config"
+	"github.com/sparekey-id/sparekey/internal/guard"
+	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/method"
+	"github.com/sparekey-id/sparekey/internal/notify"
+	"github.com/sparekey-id/sparekey/internal/policy"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/session"
+	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/provider"
+)
+
+// tenant is one organisation: one issuer, one pair of wings, over a store that is already its own.
+type tenant struct {
+	name     string
+	host     string // of the issuer
+	prefix   string // its path
+	mux      *http.ServeMux
+	flows    *flows.Flows
+	provider *provider.Provider
+	outbox   *notify.Outbox
+	journal  *audit.Journal
+	admin    *admin.Admin
+	keep     time.Duration
+}
+
+// directories is where a new kind of directory is added: one line.
+func (p *Plugin) directories() map[string]func(h *store.Handle, name string, c Directory) (directory.Directory, error) {
+	return map[string]func(*store.Handle, string, Directory) (directory.Directory, error){
+		"local": func(h *store.Handle, name string, c Directory) (directory.Directory, error) {
+			return local.Open(h, name, p.hasher, local.Options{History: c.Reset.History}), nil
+		},
+		"program": func(h *store.Handle, name string, _ Directory) (directory.Directory, error) {
+			d, ok := p.given[h.Name()+"/"+name]
+			if !ok {
+				return nil, fmt.Errorf("directory %s/%s is of type program: the host program has to bring it with WithDirectory", h.Name(), name)
+			}
+			return d, nil
+		},
+	}
+}
+
+// methods is where a new method is added: one line.
+func (p *Plugin) methods(h *store.Handle) map[identity.Kind]method.Method {
+	list := []method.Method{
+		method.NewTOTP(h),
+		method.NewEmail(h, p.ring),
+	}
+	byKind := map[identity.Kind]method.Method{}
+	for _, m := range list {
+		byKind[m.Kind()] = m
+	}
+	return byKind
+}
+
+// captcha picks the puzzle by its name in the config.
+func captcha(c Captcha) (guard.Captcha, error) {
+	switch c.Type {
+	case "image":
+		return guard.NewImage()
+	case "none":
+		return guard.None{}, nil
+	}
+	return guard.ProofOfWork{Bits: c.Bits}, nil
+}
+
+func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, error) {
+	issuer, err := url.Parse(c.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	h := p.db.Tenant(name)
+	t := &tenant{name: name, host: issuer.Host, prefix: issuer.Path, mux: http.NewServeMux(), keep: time.Duration(cmp.Or(c.Journal.Keep, config.Duration(400*24*time.Hour)))}
+	secure, cookie := issuer.Scheme == "https", "sparekey-"+name
+	brand := flows.Brand{Name: cmp.Or(c.Name, name), Accent: c.Branding.Accent, Help: c.Branding.Help, Languages: c.Languages}
+
+	var dir directory.Directory
+	for at, d := range c.Directories {
+		if dir, err = p.directories()[d.Type](h, at, d); err != nil {
+			return nil, err
+		}
+	}
+	sessions := session.New(h, session.Options{Idle: time.Duration(c.Sessions.Idle), Absolute: time.Duration(c.Sessions.Absolute), Cookie: cookie, Secure: secure})
+	accounts := account.New(name, p.ring, sessions)
+	t.journal = audit.New(h, audit.Options{Ring: p.ring, Logger: p.log, Metrics: func(event string) {
+		p.metrics.Counter("sparekey_events_total", "tenant", name, "event", event)
+	}})
+	t.outbox = notify.New(h, notify.Options{Ring: p.ring, Templates: p.templates, From: p.from, Sender: p.sender, Logger: p.log, Metrics: func(outcome string) {
+		p.metrics.Counter("sparekey_mails_total", "tenant", name, "outcome", outcome)
+	}})
+	puzzle, err := captcha(c.Captcha)
+	if err != nil {
+		return nil, err
+	}
+	limits := guard.DefaultLimits()
+	if c.Limits.Proofs != nil {
+		limits.Proofs = *c.Limits.Proofs
+	}
+	if s := c.Limits.SignIn; s != nil {
+		limits.SignIn.After, limits.SignIn.Wait = cmp.Or(s.After, limits.SignIn.After), cmp.Or(s.Wait, limits.SignIn.Wait)
+	}
+	g := guard.New(h, guard.Options{Ring: p.ring, Limits: limits, Captcha: puzzle, Cookie: cookie, Secure: secure})
+	methods := p.methods(h)
+	rules := c.policy(methods)
+
+	t.flows = flows.New(flows.Deps{Issuer: c.Issuer, Prefix: t.prefix, Cookie: cookie, Secure: secure, Brand: brand, Store: h, Ring: p.ring, Directory: dir,
+		Policy: rules, Methods: methods, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox, Templates: p.templates,
+		Now: h.Now, Logger: p.log})
+	t.provider, err = provider.New(ctx, c.provider(brand.Name), provider.Deps{Store: h, Ring: p.ring, Sessions: sessions, Interaction: t.flows, Users: dir,
+		Journal: t.journal, Logger: p.log, FormPost: t.flows.FormPost,
+		Error: func(w http.ResponseWriter, r *http.Request, reason, reference string, status int) {
+			t.flows.Oops(w, r, reason, status)
+		}})
+	if err != nil {
+		return nil, err
+	}
+	accounts.WhenEnded(func(tx store.Tx, user directory.UserID) error { return t.provider.EndGrants(tx, string(user)) })
+	t.admin = admin.New(admin.Deps{Store: h, Directory: dir, Policy: rules, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox})
+
+	t.flows.Mount(t.mux)
+	t.provider.Mount(t.mux, t.prefix)
+	return t, nil
+}
+
+// answers reports whether the request is for this tenant. The issuer decides; no header that a client chooses
+// beyond Host is looked at, and the Host has to be the issuer's.
+func (t *tenant) answers(r *http.Request) bool {
+	if !strings.EqualFold(r.Host, t.host) {
+		return false
+	}
+	path := r.URL.Path
+	return t.prefix == "" || path == t.prefix || strings.HasPrefix(path, t.prefix+"/") || path == "/.well-known/oauth-authorization-server"+t.prefix
+}
+
+// run does what has to be done beside the requests, until ctx ends.
+func (t *tenant) run(ctx context.Context, log *slog.Logger) []func() {
+	return []func(){
+		func() { t.flows.Run(ctx) },
+		func() { t.outbox.Run(ctx) },
+		func() { t.journal.Run(ctx) },
+		func() { t.provider.Run(ctx) },
+		func() { every(ctx, time.Hour, func() { t.sweep(ctx, log) }) },
+	}
+}
+
+func (t *tenant) sweep(ctx context.Context, log *slog.Logger) {
+	if _, err := t.journal.Sweep(ctx, t.keep); err != nil && ctx.Err() == nil {
+		log.Warn("sweep journal", "tenant", t.name, "error", err)
+	}
+}
+
+func every(ctx context.Context, d time.Duration, f func()) {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f()
+		}
+	}
+}
+
+// policy turns the config's rules into the room's.
+func (c Tenant) policy(methods map[identity.Kind]method.Method) *policy.Policy {
+	p := &policy.Policy{Administrators: c.Administrators.Groups, ProofAge: time.Duration(cmp.Or(c.ProofAge, config.Duration(10*time.Minute))),
+		Traits:    map[identity.Kind]identity.Traits{identity.Password: method.PasswordTraits},
+		Passwords: policy.Passwords{MinLength: 15, MaxLength: 256, Banned: c.Passwords.Banned}}
+	for kind, m := range methods {
+		p.Traits[kind] = m.Traits()
+	}
+	if n := c.Passwords.MinLength; n != nil {
+		p.Passwords.MinLength = *n
+	}
+	for _, d := range c.Directories {
+		p.Never = append(p.Never, d.Reset.Never...)
+	}
+	for _, r := range c.Policies {
+		p.Rules = append(p.Rules, r.rule())
+	}
+	return p
+}
+
+func (r Policy) rule() policy.Rule {
+	from, _ := day(r.Registration.From)
+	until, _ := day(r.Registration.Skip.Until)
+	rule := policy.Rule{Everyone: r.For.Everyone, Groups: r.For.Groups, Except: r.Except.Groups, Reset: r.Reset, Required: 1,
+		DifferentFactors: r.DifferentFactors, SecondFactor: policy.SecondFactor(cmp.Or(r.SecondFactor, "never")), Unlock: true, Notify: true,
+		DeadEnd: policy.DeadEnd(cmp.Or(r.DeadEnd, "neutral")), Help: r.Help,
+		Registration: policy.Registration{AtSignIn: true, From: from, SkipTimes: r.Registration.Skip.Times, SkipUntil: until, Snooze: time.Duration(r.Registration.Snooze)},
+		Methods:      map[identity.Kind][]identity.Use{}}
+	if r.Required != nil {
+		rule.Required = *r.Required
+	}
+	if r.Registration.AtSignIn != nil {
+		rule.Registration.AtSignIn = *r.Registration.AtSignIn
+	}
+	if r.Unlock != nil {
+		rule.Unlock = *r.Unlock
+	}
+	if r.Notify != nil {
+		rule.Notify = *r.Notify
+	}
+	if r.Methods == nil {
+		rule.Methods = map[identity.Kind][]identity.Use{identity.TOTP: nil, identity.Email: nil}
+	}
+	for name, m := range r.Methods {
+		uses := []identity.Use{}
+		for _, u := range m.For {
+			uses = append(uses, identity.Use(u))
+		}
+		rule.Methods[identity.Kind(name)] = uses
+	}
+	return rule
+}
+
+// provider turns the config's clients into the wing's.
+func (c Tenant) provider(name string) provider.Config {
+	pc := provider.Config{Issuer: c.Issuer, Name: name, Access: time.Duration(c.Tokens.Access), ID: time.Duration(c.Tokens.ID),
+		RefreshIdle: time.Duration(c.Tokens.RefreshIdle), RefreshAbsolute: time.Duration(c.Tokens.RefreshAbsolute), Languages: c.Languages}
+	for _, k := range c.Clients {
+		pc.Clients = append(pc.Clients, provider.Client{ID: k.ID, Name: cmp.Or(k.Name, k.ID), Secret: secret.Text(k.Secret.Reveal()), Public: k.Public,
+			RedirectURIs: k.RedirectURIs, PostLogoutRedirectURIs: k.PostLogoutURIs, AuthMethod: k.AuthMethod, IDTokenAlg: k.IDTokenAlg,
+			Grants: k.Grants, Scopes: k.Scopes, PKCERequired: k.PKCE == "required", Groups: k.Groups, ClaimsInIDToken: k.ClaimsInID})
+	}
+	return pc
+}
