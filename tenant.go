@@ -59,10 +59,12 @@ func (p *Plugin) directories() map[string]func(h *store.Handle, name string, c D
 }
 
 // methods is where a new method is added: one line.
-func (p *Plugin) methods(h *store.Handle) map[identity.Kind]method.Method {
+func (p *Plugin) methods(tenant string, d directory.Directory) map[identity.Kind]method.Method {
+	verifier, _ := directory.As[directory.PasswordVerifier](d)
 	list := []method.Method{
-		method.NewTOTP(h),
-		method.NewEmail(h, p.ring),
+		method.Password{Directory: verifier},
+		method.TOTP{},
+		method.Email{MAC: p.ring.MAC("email/" + tenant)},
 	}
 	byKind := map[identity.Kind]method.Method{}
 	for _, m := range list {
@@ -118,7 +120,7 @@ func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, erro
 		limits.SignIn.After, limits.SignIn.Wait = cmp.Or(s.After, limits.SignIn.After), cmp.Or(s.Wait, limits.SignIn.Wait)
 	}
 	g := guard.New(h, guard.Options{Ring: p.ring, Limits: limits, Captcha: puzzle, Cookie: cookie, Secure: secure})
-	methods := p.methods(h)
+	methods := p.methods(name, dir)
 	rules := c.policy(methods)
 
 	t.flows = flows.New(flows.Deps{Issuer: c.Issuer, Prefix: t.prefix, Cookie: cookie, Secure: secure, Brand: brand, Store: h, Ring: p.ring, Directory: dir,
@@ -183,7 +185,7 @@ func every(ctx context.Context, d time.Duration, f func()) {
 // policy turns the config's rules into the room's.
 func (c Tenant) policy(methods map[identity.Kind]method.Method) *policy.Policy {
 	p := &policy.Policy{Administrators: c.Administrators.Groups, ProofAge: time.Duration(cmp.Or(c.ProofAge, config.Duration(10*time.Minute))),
-		Traits:    map[identity.Kind]identity.Traits{identity.Password: method.PasswordTraits},
+		Traits:    map[identity.Kind]identity.Traits{},
 		Passwords: policy.Passwords{MinLength: 15, MaxLength: 256, Banned: c.Passwords.Banned}}
 	for kind, m := range methods {
 		p.Traits[kind] = m.Traits()

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
-	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/method"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/internal/web"
@@ -85,21 +87,24 @@ func (t *turn) actPassword() error {
 	if err != nil {
 		return t.throttled(err)
 	}
-	verdict, err := t.verifyPassword(password)
-	if err != nil {
-		_ = attempt.GiveBack(context.WithoutCancel(t.ctx))
-		return fmt.Errorf("verify password: %w", err)
+	ctx, cancel := context.WithTimeout(t.ctx, setTimeout)
+	defer cancel()
+	_, err = t.Methods[identity.Password].Verify(ctx, t.claimant(""), nil, url.Values{"password": {password}})
+	if err == nil && t.flow.Decoy {
+		err = method.ErrRejected
 	}
-	if verdict != directory.Right && verdict != directory.RightButDue {
+	switch {
+	case errors.Is(err, method.ErrRejected):
 		if err := attempt.Wrong(t.ctx); err != nil {
 			return err
 		}
-		detail := map[string]string{"kind": string(identity.Password)}
-		if verdict == directory.RightButBarred {
-			detail["reason"] = "barred"
-		}
 		t.flow.Problem = templates.Problem{Field: "password", Key: "problem.wrong_password"}
-		return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, t.event("proof.wrong", detail)) })
+		return t.commit(func(tx store.Tx) error {
+			return t.Journal.Record(tx, t.event(audit.ProofWrong, map[string]string{"kind": string(identity.Password)}))
+		})
+	case err != nil:
+		_ = attempt.GiveBack(context.WithoutCancel(t.ctx))
+		return fmt.Errorf("verify password: %w", err)
 	}
 	t.flow.prove(identity.Proof{Kind: identity.Password, At: t.Now()})
 	return t.advance(func(tx store.Tx) error {
@@ -111,25 +116,6 @@ func (t *turn) actPassword() error {
 		}
 		return t.Journal.Record(tx, t.event("proof.ok", map[string]string{"kind": string(identity.Password)}))
 	})
-}
-
-// verifyPassword asks the directory. A decoy costs what a wrong password costs.
-func (t *turn) verifyPassword(password string) (directory.Verdict, error) {
-	v, ok := directory.As[directory.PasswordVerifier](t.Directory)
-	if !ok {
-		return directory.Wrong, fmt.Errorf("the directory cannot check passwords: %w", directory.ErrNotAllowed)
-	}
-	ctx, cancel := context.WithTimeout(t.ctx, setTimeout)
-	defer cancel()
-	user := t.user
-	if t.flow.Decoy || t.flow.User == "" {
-		user = directory.User{}
-	}
-	verdict, err := v.VerifyPassword(ctx, user, password)
-	if user.ID == "" || user.State.Barred() && verdict == directory.Right {
-		return directory.Wrong, err
-	}
-	return verdict, err
 }
 
 // throttled turns guard's refusal into words; any other error goes up.

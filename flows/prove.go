@@ -198,12 +198,10 @@ func (t *turn) verify(asking *Asking) error {
 	before := *t.flow
 	t.flow.prove(identity.Proof{Kind: asking.Kind, Authenticator: result.Authenticator, At: t.Now()})
 	err = t.advance(func(tx store.Tx) error {
-		if result.Spend != nil {
-			if err := result.Spend(tx); err != nil {
-				return err
-			}
+		if err := result.Spend(tx); err != nil {
+			return err
 		}
-		if err := t.Accounts.Used(tx, t.flow.User, result.Authenticator, t.Now()); err != nil {
+		if err := t.renewSession(tx); err != nil {
 			return err
 		}
 		if err := attempt.Right(tx); err != nil {

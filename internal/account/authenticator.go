@@ -2,7 +2,6 @@ package account
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/identity"
@@ -109,11 +108,6 @@ func (a *Accounts) Suspend(tx store.Tx, user directory.UserID, id string) error 
 func (a *Accounts) Resume(tx store.Tx, user directory.UserID) error {
 	_, err := tx.Exec(`UPDATE authenticator SET suspended_at = 0 WHERE tenant = $1 AND user_id = $2`, string(user))
 	return err
-}
-
-// Used notes when the authenticator was last proven.
-func (a *Accounts) Used(tx store.Tx, user directory.UserID, id string, at time.Time) error {
-	return affected(tx.Exec(`UPDATE authenticator SET used_at = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3`, string(user), id, store.Micros(at)))
 }
 
 func affected(n int64, err error) error {
