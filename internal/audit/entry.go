@@ -69,9 +69,7 @@ func (j *Journal) Find(ctx context.Context, reference string) ([]Entry, error) {
 	}
 	var found []Entry
 	err := j.db.Read(ctx, func(tx store.Tx) (err error) {
-		found, err = read(tx, `((flow <> '' AND replace(replace(lower(flow), '-', ''), '_', '') LIKE $2)
-			OR replace(replace(lower(detail), '-', ''), '_', '') LIKE $3) ORDER BY seq LIMIT $4`,
-			key+"%", `%"reference":"`+key+`"%`, page)
+		found, err = read(tx, `((flow <> '' AND flow LIKE $2) OR detail LIKE $3) ORDER BY seq LIMIT $4`, key+"%", `%"reference":"`+key+`"%`, page)
 		return err
 	})
 	return found, err

@@ -125,6 +125,9 @@ func allowed(detail map[string]string) (kept map[string]string, dropped []string
 			dropped = append(dropped, plain(key, 40))
 			continue
 		}
+		if key == "reference" {
+			value = bare(value) // as Find looks for it
+		}
 		if kept == nil {
 			kept = map[string]string{}
 		}
