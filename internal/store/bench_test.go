@@ -30,7 +30,9 @@ func sample(i int) session {
 
 var sessions = store.NewShelf[session]("session")
 
-func key(i int) string { return fmt.Sprintf("%08d-zJ1yN5dQ2kP7mXwRtVbCfGhLsAeUoKi", (i*7919)%100000000) }
+func key(i int) string {
+	return fmt.Sprintf("%08d-zJ1yN5dQ2kP7mXwRtVbCfGhLsAeUoKi", (i*7919)%100000000)
+}
 
 // eachEngine runs a benchmark on a database on disk (in the folder for temporary files) and on PostgreSQL.
 func eachEngine(b *testing.B, f func(b *testing.B, h *store.Handle)) {

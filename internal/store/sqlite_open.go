@@ -81,7 +81,7 @@ func (s *sqliteEngine) inspect(size int64) error {
 
 // sqliteWords are SQLite's names for the types in the migrations. A strict table refuses what is not of its column's type, as PostgreSQL does.
 func sqliteWords() *strings.Replacer {
-	return strings.NewReplacer("BYTES", "BLOB", "SERIAL", "INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT", "INTEGER", "BOOLEAN", "INTEGER", "\n);", "\n) STRICT;")
+	return strings.NewReplacer("BYTES", "BLOB", "SERIAL", "INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT", "INTEGER", "\n);", "\n) STRICT;")
 }
 
 // migrate brings the schema up to date, each step in a transaction of its own that other processes wait for.

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -36,6 +37,8 @@ type DB struct {
 	fault  func(op string) error
 	fresh  bool
 	count  counters
+
+	statements sync.Map // text -> *statement: what was found out about it, since rooms run the same few texts for ever
 }
 
 // counters are what Stats tells.
@@ -53,7 +56,7 @@ type engine interface {
 	skipping() string // the same, but passing by rows that others hold
 }
 
-// link is a connection within a transaction. Arguments are int64, float64, string, []byte, bool or nil; so are values.
+// link is a connection within a transaction. Arguments are int64, float64, string, []byte or nil; values may be bool too.
 // Errors come back translated.
 type link interface {
 	exec(query string, args []any) (int64, error)
@@ -148,10 +151,16 @@ func (h *Handle) Write(ctx context.Context, f func(Tx) error) error {
 func (h *Handle) Read(ctx context.Context, f func(Tx) error) error {
 	db := h.db
 	db.count.reads.Add(1)
-	return db.failed(db.engine.read(ctx, func(l link) error {
-		t := &transaction{ctx: ctx, db: db, link: l, tenant: h.tenant, now: db.now(), reading: true}
+	var t *transaction
+	err := db.engine.read(ctx, func(l link) error {
+		t = &transaction{ctx: ctx, db: db, link: l, tenant: h.tenant, now: db.now(), reading: true}
 		return t.run(f)
-	}))
+	})
+	if err != nil {
+		return db.failed(err)
+	}
+	t.finished()
+	return nil
 }
 
 // write is Write for a tenant, or for all of them when the name is empty.
@@ -174,9 +183,7 @@ func (db *DB) write(ctx context.Context, tenant string, f func(Tx) error) error 
 		return db.failed(err)
 	}
 	done = true
-	for _, f := range t.after {
-		f()
-	}
+	t.finished()
 	return nil
 }
 

@@ -9,9 +9,10 @@ import (
 
 // Tx is one transaction of one tenant. It ends with the function it was given to and belongs to that function's goroutine.
 //
-// SQL must run unchanged on both engines: parameters are $1, $2 and so on, times are BIGINT microseconds, flags are BOOLEAN.
-// $1 is the tenant and is bound already: the first argument is $2. Arguments may be strings, integers, floats, bools and bytes,
-// named types of those, time.Time (bound as Micros) and nil. A text that holds a NUL or is not UTF-8 is refused.
+// SQL must run unchanged on both engines: parameters are $1, $2 and so on, times are BIGINT microseconds, flags are BIGINT 0 or 1.
+// $1 is the tenant and is bound already: the first argument is $2. Every table a statement names must be tied to it by "tenant = $1",
+// and an OR stands in parentheses; otherwise the statement is refused. Arguments may be strings, integers, floats, bools (bound as 0 or 1)
+// and bytes, named types of those, time.Time (bound as Micros) and nil. A text that holds a NUL or is not UTF-8 is refused.
 type Tx interface {
 	// Exec runs a statement and returns how many rows it touched. ErrExists: a unique key is taken.
 	Exec(query string, args ...any) (int64, error)
@@ -81,6 +82,13 @@ func (t *transaction) undone() {
 	t.undo = nil
 }
 
+// finished does what was to be done after the end of a transaction that went well.
+func (t *transaction) finished() {
+	for _, f := range t.after {
+		f()
+	}
+}
+
 func (t *transaction) Now() time.Time { return t.now }
 func (t *transaction) Tenant() string { return t.tenant }
 func (t *transaction) After(f func()) { t.after = append(t.after, f) }
@@ -139,7 +147,7 @@ func (t *transaction) prepare(op, query string, args []any) ([]any, error) {
 	}
 	var values []any
 	if t.tenant != "" {
-		if err := checkStatement(query, len(args), t.reading); err != nil {
+		if err := t.db.checkStatement(query, len(args), t.reading); err != nil {
 			return nil, t.fail(err)
 		}
 		values = append(make([]any, 0, len(args)+1), t.tenant)

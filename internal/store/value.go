@@ -32,8 +32,10 @@ var errText = errors.New("not a text: it holds a NUL or is not UTF-8")
 // value turns an argument into one of the few types both engines bind alike.
 func value(arg any) (any, error) {
 	switch v := arg.(type) {
-	case nil, int64, bool, float64:
+	case nil, int64, float64:
 		return v, nil
+	case bool:
+		return flag(v), nil
 	case string:
 		return text(v)
 	case []byte:
@@ -56,7 +58,7 @@ func value(arg any) (any, error) {
 	case reflect.String:
 		return text(v.String())
 	case reflect.Bool:
-		return v.Bool(), nil
+		return flag(v.Bool()), nil
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		return v.Int(), nil
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
@@ -72,6 +74,14 @@ func value(arg any) (any, error) {
 		}
 	}
 	return nil, fmt.Errorf("type %T cannot be stored", arg)
+}
+
+// flag is how a bool is stored.
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func text(s string) (any, error) {
@@ -121,7 +131,7 @@ func assign(dest, v any) error {
 		case bool:
 			*d = b
 			return nil
-		case int64: // SQLite's flags
+		case int64:
 			*d = b != 0
 			return nil
 		}
