@@ -1,0 +1,144 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Source is the file being read: where each value stands, and what is wrong with it.
+// A path names a value by keys and indexes, "tenants.avengers.policies[0].for"; a value that is not written has the place of the
+// nearest one around it. It serves one goroutine.
+type Source struct {
+	file, folder string
+	places       map[string]place
+	keys         map[string][]string
+	broken       map[string]bool // paths whose value could not be decoded
+	faults       []Fault
+	warnings     []Fault
+	checking     bool // what was found from now on may only follow from a fault before
+	done         bool
+}
+
+type place struct{ line, column int }
+
+// Fault adds a fault at a path.
+func (s *Source) Fault(path, format string, args ...any) {
+	for p := path; s.checking && p != ""; p = parent(p) {
+		if s.broken[p] {
+			return
+		}
+	}
+	s.add(s.at(path, fmt.Sprintf(format, args...)))
+}
+
+// Warn adds a warning at a path: the file is accepted all the same.
+func (s *Source) Warn(path, format string, args ...any) {
+	s.warnings = append(s.warnings, s.at(path, fmt.Sprintf(format, args...)))
+}
+
+// Warnings returns the warnings so far, in the order of the file. The Source may be kept for it after Load.
+func (s *Source) Warnings() []Fault { return sorted(s.warnings) }
+
+// Keys returns the keys of the mapping at a path in the order they are written; nil when there is none.
+func (s *Source) Keys(path string) []string { return s.keys[path] }
+
+// Has reports whether something is written at a path.
+func (s *Source) Has(path string) bool { _, ok := s.places[path]; return ok }
+
+// Resolve returns a path of the file system, a relative one as seen from the file's folder.
+func (s *Source) Resolve(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(s.folder, path)
+}
+
+func (s *Source) at(path, text string) Fault {
+	p := path
+	for {
+		if at, ok := s.places[p]; ok {
+			return Fault{Line: at.line, Column: at.column, Path: path, Text: text}
+		}
+		if p == "" {
+			return Fault{Path: path, Text: text}
+		}
+		p = parent(p)
+	}
+}
+
+func (s *Source) add(f Fault) {
+	f.File = s.file
+	s.faults = append(s.faults, f)
+}
+
+func (s *Source) result() error {
+	if len(s.faults) == 0 {
+		return nil
+	}
+	return sorted(s.faults)
+}
+
+// survey notes the place of every value and the order of keys: a single value stands where it is, a mapping or list in a mapping
+// where its key is. It gives up on what is too deep or too much, so that the decoder need not count.
+func (s *Source) survey(n *yaml.Node, path string, at place, depth int, left *int) bool {
+	*left--
+	if depth > maxDepth || *left < 0 {
+		what := fmt.Sprintf("more than %d values, aliases counted as often as they are used", maxNodes)
+		if depth > maxDepth {
+			what = fmt.Sprintf("nested deeper than %d", maxDepth)
+		}
+		s.add(Fault{Line: n.Line, Column: n.Column, Text: what})
+		return false
+	}
+	n = plain(n)
+	if n.Kind == yaml.ScalarNode && (n.Value != "" || !null(n)) || at.line == 0 {
+		at = place{n.Line, n.Column}
+	}
+	if _, known := s.places[path]; !known { // of a key that is there twice, the first
+		s.places[path] = at
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := plain(n.Content[i])
+			*left--
+			s.keys[path] = append(s.keys[path], key.Value)
+			if !s.survey(n.Content[i+1], join(path, key.Value), place{key.Line, key.Column}, depth+1, left) {
+				return false
+			}
+		}
+	case yaml.SequenceNode:
+		for i, item := range n.Content {
+			if !s.survey(item, index(path, i), place{}, depth+1, left) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// plain follows an alias to what it stands for. An alias cannot stand for an alias.
+func plain(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode && n.Alias != nil {
+		return n.Alias
+	}
+	return n
+}
+
+func null(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
+
+// parent cuts the last key or index off. A key with a dot in it costs only steps that find nothing.
+func parent(path string) string { return path[:max(0, strings.LastIndexAny(path, ".["))] }
