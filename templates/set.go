@@ -135,8 +135,12 @@ func nameOf(v any) string {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	return snake(t.Name())
+}
+
+func snake(name string) string {
 	var b strings.Builder
-	for i, r := range t.Name() {
+	for i, r := range name {
 		if unicode.IsUpper(r) && i > 0 {
 			b.WriteByte('_')
 		}

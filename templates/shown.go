@@ -58,10 +58,11 @@ func (v *view) How() template.HTML {
 // Intro gives a sentence about the kind to be registered.
 func (v *view) Intro(suffix string) string {
 	p, _ := v.P.(RegisterIntro)
-	if v.words.has("register." + p.Kind + suffix) {
-		return v.T("register." + p.Kind + suffix)
+	key := "register." + p.Kind + suffix
+	if !v.words.has(key) {
+		key = "register.other" + suffix
 	}
-	return v.T("register.other" + suffix)
+	return v.T(key)
 }
 
 // RegisterHeading names the step of a registration.
