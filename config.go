@@ -195,6 +195,12 @@ func LoadConfig(file string) (*Config, error) {
 	var warnings []config.Fault
 	err := config.Load(file, c, func(s *config.Source) {
 		c.check(s)
+		if file, ok := strings.CutPrefix(c.Database, "sqlite:"); ok && file != "" {
+			c.Database = "sqlite:" + s.Resolve(file)
+		}
+		if file, ok := strings.CutPrefix(c.Keyring, "file:"); ok {
+			c.Keyring = "file:" + s.Resolve(file)
+		}
 		warnings = s.Warnings()
 	})
 	if err != nil {

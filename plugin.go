@@ -47,6 +47,7 @@ type Plugin struct {
 	given     map[string]directory.Directory
 	tenants   []*tenant
 	handler   http.Handler
+	alone     bool // SQLite: no other node
 	leaving   atomic.Bool
 }
 
@@ -115,6 +116,7 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	}
 	// The longest path first, so that an issuer at the root does not hide the others on its host.
 	slices.SortStableFunc(p.tenants, func(a, b *tenant) int { return len(b.prefix) - len(a.prefix) })
+	p.alone = strings.HasPrefix(c.Database, "sqlite:")
 	p.handler = p.porch(c)
 	return p, nil
 }
@@ -255,4 +257,17 @@ func (p *Plugin) Tenants() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Settle ends what resets that were cut short left open. Only a process that is alone on its database may call it, before it serves:
+// on PostgreSQL other nodes may be at work, and Run settles what is old enough.
+func (p *Plugin) Settle(ctx context.Context) error {
+	if !p.alone {
+		return nil
+	}
+	var err error
+	for _, t := range p.tenants {
+		err = errors.Join(err, t.flows.SettleAll(ctx))
+	}
+	return err
 }

@@ -66,8 +66,8 @@ func (f *Flows) language(r *http.Request, wanted ...string) string {
 }
 
 // FormPost answers a relying party by the form_post response mode, for provider.
-func (f *Flows) FormPost(w http.ResponseWriter, r *http.Request, target, origin string, fields [][2]string) {
-	f.render(w, r, templates.FormPost{Frame: f.frame(r, f.browser(r)), Target: target, Fields: fields}, http.StatusOK, origin)
+func (f *Flows) FormPost(w http.ResponseWriter, r *http.Request, target string, fields [][2]string) {
+	f.render(w, r, templates.FormPost{Frame: f.frame(r, f.browser(r)), Target: target, Fields: fields}, http.StatusOK, target)
 }
 
 func (f *Flows) browserCookie() string {

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sparekey-id/sparekey/internal/audit"
+)
+
+func journalCommand(c *call) error {
+	verb, err := c.verb("tail", "export", "verify", "find")
+	if err != nil {
+		return err
+	}
+	if verb != "find" {
+		if err := c.none(); err != nil {
+			return err
+		}
+	}
+	a, done, err := c.tenant()
+	if err != nil {
+		return err
+	}
+	defer done()
+	switch verb {
+	case "tail":
+		list, err := a.Journal.Tail(c.ctx, 0, 0)
+		if err != nil {
+			return err
+		}
+		return printEntries(c, list)
+	case "find":
+		reference, err := c.one("reference number")
+		if err != nil {
+			return err
+		}
+		list, err := a.Journal.Find(c.ctx, reference)
+		if err != nil {
+			return err
+		}
+		return printEntries(c, list)
+	case "export":
+		format, to := c.flag("format", "jsonl"), c.out
+		if file := c.flag("output", ""); file != "" {
+			f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			to = f
+		}
+		return a.Journal.Export(c.ctx, to, format)
+	case "verify":
+		v, err := a.Journal.Verify(c.ctx)
+		if err != nil {
+			return err
+		}
+		if !c.json(v) {
+			c.say("%d rows linked, %d not yet linked", v.Linked, v.Unlinked)
+		}
+		if !v.OK() {
+			return fmt.Errorf("the chain is broken at %v", v.Broken)
+		}
+	}
+	return nil
+}
+
+func printEntries(c *call, list []audit.Entry) error {
+	if c.json(list) {
+		return nil
+	}
+	for _, e := range list {
+		line := fmt.Sprintf("%s  %-22s %s", e.At.Format(time.DateTime), e.Event, e.Who)
+		if e.Actor != "user" {
+			line += " by " + e.Actor
+		}
+		for _, x := range [][2]string{{"flow", e.Flow}, {"client", e.Client}, {"from", e.Network}} {
+			if x[1] != "" {
+				line += " " + x[0] + "=" + x[1]
+			}
+		}
+		for k, v := range e.Detail {
+			line += " " + k + "=" + v
+		}
+		c.say("%s", line)
+	}
+	return nil
+}

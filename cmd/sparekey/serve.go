@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/sparekey-id/sparekey"
+)
+
+func serveCommand(c *call) error {
+	if err := c.none(); err != nil {
+		return err
+	}
+	cfg, err := sparekey.LoadConfig(c.flag("config", "sparekey.yaml"))
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	for _, w := range cfg.Warnings() {
+		log.Warn("config", "warning", w)
+	}
+	p, err := sparekey.Open(c.ctx, cfg, sparekey.WithLogger(log))
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	l, err := net.Listen("tcp", or(cfg.Listen, "127.0.0.1:8080"))
+	if err != nil {
+		return err
+	}
+	if t := cfg.TLS; t != nil {
+		cert, err := tls.LoadX509KeyPair(string(t.Cert), string(t.Key))
+		if err != nil {
+			return fmt.Errorf("tls: %w", err)
+		}
+		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
+	}
+	servers := []*http.Server{server(p, log)}
+	listeners := []net.Listener{l}
+	if cfg.MetricsListen != "" {
+		m, err := net.Listen("tcp", cfg.MetricsListen)
+		if err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+		servers, listeners = append(servers, server(p.Metrics(), log)), append(listeners, m)
+	}
+	if err := p.Settle(c.ctx); err != nil {
+		return fmt.Errorf("settle what a crash left open: %w", err)
+	}
+	log.Info("ready", "listen", l.Addr().String(), "tenants", p.Tenants())
+	return serve(c.ctx, p, servers, listeners)
+}
+
+// server has a limit for every phase of a connection.
+func server(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second,
+		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+}
+
+// serve answers until ctx ends; then readiness falls first, requests under way end within ten seconds, and the work beside them after.
+func serve(ctx context.Context, p *sparekey.Plugin, servers []*http.Server, listeners []net.Listener) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	worked := make(chan struct{})
+	go func() { p.Run(background); close(worked) }()
+	failed := make(chan error, len(servers))
+	for i, s := range servers {
+		go func() { failed <- s.Serve(listeners[i]) }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		p.Leave()
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		for _, s := range servers {
+			err = errors.Join(err, s.Shutdown(end))
+		}
+	case err = <-failed:
+	}
+	stop()
+	<-worked
+	return err
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/directory/local"
+)
+
+func userCommand(c *call) error {
+	verb, err := c.verb("add", "list", "show", "disable", "enable", "remove", "set-password")
+	if err != nil {
+		return err
+	}
+	switch verb {
+	case "add":
+		return addUser(c)
+	case "list":
+		return listUsers(c)
+	}
+	a, u, done, err := c.user()
+	if err != nil {
+		return err
+	}
+	defer done()
+	switch verb {
+	case "show":
+		if c.json(shown(u)) {
+			return nil
+		}
+		c.say("user name  %s\nname       %s\ne-mail     %s\ngroups     %s\nstate      %s", u.Login, u.Name, u.Email, or(strings.Join(u.Groups, ", "), "none"), stateWords(u))
+		if !u.PasswordChangedAt.IsZero() {
+			c.say("password   changed %s", u.PasswordChangedAt.Format(time.DateTime))
+		}
+	case "disable":
+		if !c.sure("disable %s and end her sessions", u.Login) {
+			return nil
+		}
+		if err := a.SetDisabled(c.ctx, u, true, c.by()); err != nil {
+			return err
+		}
+		c.say("%s is disabled", u.Login)
+	case "enable":
+		if err := a.SetDisabled(c.ctx, u, false, c.by()); err != nil {
+			return err
+		}
+		c.say("%s is enabled", u.Login)
+	case "remove":
+		if !c.sure("remove %s and all that is known of her", u.Login) {
+			return nil
+		}
+		if err := a.RemoveUser(c.ctx, u, c.by()); err != nil {
+			return err
+		}
+		c.say("%s is removed", u.Login)
+	case "set-password":
+		password, generated, err := c.password()
+		if err != nil {
+			return err
+		}
+		if err := a.SetPassword(c.ctx, u, password, c.by()); err != nil {
+			return err
+		}
+		if generated {
+			c.say("%s", password)
+			fmt.Fprintf(c.errs, "good once: %s has to choose her own at the next sign-in\n", u.Login)
+		}
+	}
+	return nil
+}
+
+// password reads one from standard input, or makes one up.
+func (c *call) password() (password string, generated bool, err error) {
+	if !c.has("password-stdin") {
+		return local.GeneratePassword(), true, nil
+	}
+	line, err := bufio.NewReader(c.in).ReadString('\n')
+	if password = strings.TrimRight(line, "\r\n"); password == "" {
+		return "", false, errors.Join(errors.New("no password on standard input"), err)
+	}
+	return password, false, nil
+}
+
+func addUser(c *call) error {
+	login, err := c.one("user name")
+	if err != nil {
+		return err
+	}
+	n := local.NewUser{Login: login, Name: c.flag("name", ""), Email: c.flag("email", ""), Phone: c.flag("phone", ""), Groups: c.flagged("group"),
+		EmailVerified: c.has("verified"), Privileged: c.has("privileged"), MustChange: true}
+	if err := c.unreadBut("password-stdin"); err != nil {
+		return err
+	}
+	password, generated, err := c.password()
+	if err != nil {
+		return err
+	}
+	n.Password = password
+	a, done, err := c.tenant()
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := a.AddUser(c.ctx, n, c.by()); err != nil {
+		return err
+	}
+	if generated {
+		c.say("%s", password)
+		fmt.Fprintf(c.errs, "good once: %s has to choose her own at the first sign-in\n", login)
+	}
+	return nil
+}
+
+type userRow struct {
+	ID     directory.UserID `json:"id"`
+	Login  string           `json:"user"`
+	Name   string           `json:"name"`
+	Email  string           `json:"email"`
+	Groups []string         `json:"groups"`
+	State  string           `json:"state"`
+}
+
+func shown(u directory.User) userRow {
+	return userRow{u.ID, u.Login, u.Name, u.Email, u.Groups, stateWords(u)}
+}
+
+func listUsers(c *call) error {
+	if err := c.none(); err != nil {
+		return err
+	}
+	a, done, err := c.tenant()
+	if err != nil {
+		return err
+	}
+	defer done()
+	users, err := a.Users(c.ctx)
+	if err != nil {
+		return err
+	}
+	rows := []userRow{}
+	for _, u := range users {
+		rows = append(rows, shown(u))
+	}
+	if c.json(rows) {
+		return nil
+	}
+	for _, r := range rows {
+		c.say("%-16s %-24s %-28s %-20s %s", r.Login, r.Name, r.Email, strings.Join(r.Groups, ","), r.State)
+	}
+	return nil
+}
+
+func stateWords(u directory.User) string {
+	var words []string
+	for _, s := range []struct {
+		state directory.State
+		word  string
+	}{{directory.Disabled, "disabled"}, {directory.AdminLocked, "locked by an operator"}, {directory.TempLocked, "locked"}, {directory.Expired, "password expired"}, {directory.MustChange, "must change password"}} {
+		if u.State.Has(s.state) {
+			words = append(words, s.word)
+		}
+	}
+	if u.Privileged {
+		words = append(words, "privileged")
+	}
+	return or(strings.Join(words, ", "), "active")
+}
+
+func localUser(u demoUser) local.NewUser {
+	return local.NewUser{Login: u.login, Name: u.name, Email: u.email, Groups: u.groups, Password: u.password}
+}

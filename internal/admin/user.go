@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/directory/local"
+	"github.com/sparekey-id/sparekey/internal/audit"
+	"github.com/sparekey-id/sparekey/internal/store"
+)
+
+// ErrNotEmbedded says that the tenant's users live elsewhere and are kept there.
+var ErrNotEmbedded = errors.New("this tenant's users live in a directory of their own: change them there")
+
+func (a *Admin) local() (*local.Local, error) {
+	if l, ok := a.Directory.(*local.Local); ok {
+		return l, nil
+	}
+	return nil, ErrNotEmbedded
+}
+
+// AddUser makes a user of the embedded directory.
+func (a *Admin) AddUser(ctx context.Context, n local.NewUser, by string) error {
+	l, err := a.local()
+	if err != nil {
+		return err
+	}
+	_, err = l.Add(ctx, n, func(tx store.Tx, u directory.User) error {
+		return a.Journal.Record(tx, audit.Event{Name: audit.OperatorUserAdded, User: string(u.ID), Actor: "operator:" + by})
+	})
+	return err
+}
+
+// Users lists the users of the directory.
+func (a *Admin) Users(ctx context.Context) ([]directory.User, error) {
+	l, ok := directory.As[directory.Lister](a.Directory)
+	if !ok {
+		return nil, errors.New("this directory cannot list users")
+	}
+	var list []directory.User
+	for u, err := range l.Users(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, u)
+	}
+	return list, nil
+}
+
+// SetDisabled disables a user of the embedded directory, which ends her sessions, or enables her again.
+func (a *Admin) SetDisabled(ctx context.Context, u directory.User, disabled bool, by string) error {
+	l, err := a.local()
+	if err != nil {
+		return err
+	}
+	return a.do(ctx, audit.OperatorUserChanged, u, by, nil, func(tx store.Tx) error {
+		if err := l.SetState(tx, u.ID, directory.Disabled, disabled); err != nil || !disabled {
+			return err
+		}
+		return a.Accounts.End(tx, u.ID)
+	})
+}
+
+// RemoveUser removes a user of the embedded directory and all that is known of her.
+func (a *Admin) RemoveUser(ctx context.Context, u directory.User, by string) error {
+	l, err := a.local()
+	if err != nil {
+		return err
+	}
+	return a.do(ctx, audit.OperatorUserRemoved, directory.User{}, by, nil, func(tx store.Tx) error {
+		if err := l.Remove(tx, u.ID); err != nil {
+			return err
+		}
+		return a.Erase(tx, u.ID)
+	})
+}
+
+// SetPassword sets a password that is good once: the user has to choose her own at the next sign-in (SECURITY PW-08).
+func (a *Admin) SetPassword(ctx context.Context, u directory.User, password, by string) error {
+	l, err := a.local()
+	if err != nil {
+		return err
+	}
+	return l.SetPasswordAnd(ctx, u, password, directory.SetOptions{MustChange: true}, func(tx store.Tx) error {
+		if err := a.Accounts.End(tx, u.ID); err != nil {
+			return err
+		}
+		return a.Journal.Record(tx, audit.Event{Name: audit.OperatorPassword, User: string(u.ID), Actor: "operator:" + by})
+	})
+}
