@@ -59,7 +59,7 @@ func demoCommand(c *call) error {
 	if err := c.none(); err != nil {
 		return err
 	}
-	listen, dir := c.flag("listen", "localhost:8080"), c.flag("data", "")
+	listen, dir, verbose := c.flag("listen", "localhost:8080"), c.flag("data", ""), c.has("verbose")
 	if err := c.unread(); err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func demoCommand(c *call) error {
 	wiki, lab := secret.Token(), secret.Token()
 	cfg := demoConfig("sqlite:"+filepath.Join(dir, "sparekey.db"), provider, app, wiki, lab)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	if c.has("verbose") {
+	if verbose {
 		log = slog.New(slog.NewTextHandler(c.errs, nil))
 	}
 	p, err := sparekey.Open(c.ctx, cfg, sparekey.WithSender(mails.Send), sparekey.WithLogger(log))
