@@ -30,6 +30,7 @@ var commands = []command{
 	{"methods", "list|remove|require-again USER | --group G", "what a user has registered", methodsCommand},
 	{"sessions", "list|end USER", "where a user is signed in", sessionsCommand},
 	{"why", "USER", "which policy applies, what is asked and why", whyCommand},
+	{"health", "URL", "ask a server whether it is ready", healthCommand},
 	{"journal", "tail|export|verify|find REFERENCE", "what happened", journalCommand},
 }
 
