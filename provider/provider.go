@@ -82,22 +82,22 @@ type Deps struct {
 
 // Provider is the wing for one tenant. It is safe for concurrent use.
 type Provider struct {
-	c       Config
-	d       Deps
-	path    string // the issuer's path: "/avengers" or ""
-	origin  string // the issuer without its path
-	clients map[string]*client
-	nobody  *client // what an unknown client's secret is compared with
-	sealed  secret.Box
-	keys    atomic.Pointer[keys]
-	meta    *document
+	c          Config
+	d          Deps
+	path       string // the issuer's path: "/avengers" or ""
+	origin     string // the issuer without its path
+	clients    map[string]*client
+	nobody     *client    // what an unknown client's secret is compared with
+	sealed     secret.Box // signing keys
+	successors secret.Box // refresh tokens inside a grace
+	refreshing secret.MAC // refresh tokens
+	keys       atomic.Pointer[keys]
+	meta       *document
 
 	requests store.Shelf[request]
 	posted   store.Shelf[posted]
 	logouts  store.Shelf[departure]
-	codes    store.Shelf[code]
 	grants   store.Shelf[grant]
-	access   store.Shelf[access]
 }
 
 // asking bounds how long a directory is waited for.
@@ -121,15 +121,15 @@ func New(ctx context.Context, c Config, d Deps) (*Provider, error) {
 		return nil, fmt.Errorf("issuer: %w", err)
 	}
 	p := &Provider{c: c, d: d, path: u.Path, origin: u.Scheme + "://" + u.Host,
-		clients:  map[string]*client{},
-		nobody:   newClient(Client{ID: secret.ID(), Secret: secret.Text(secret.Token())}),
-		sealed:   d.Ring.Box("signing/" + d.Store.Name()),
-		requests: store.NewShelf[request]("request"),
-		posted:   store.NewShelf[posted]("posted"),
-		logouts:  store.NewShelf[departure]("logout"),
-		codes:    store.NewShelf[code]("code"),
-		grants:   store.NewShelf[grant]("grant"),
-		access:   store.NewShelf[access]("access"),
+		clients:    map[string]*client{},
+		nobody:     newClient(Client{ID: secret.ID(), Secret: secret.Text(secret.Token())}),
+		successors: d.Ring.Box("refresh/" + d.Store.Name()),
+		refreshing: d.Ring.MAC("refresh/" + d.Store.Name()),
+		sealed:     d.Ring.Box("signing/" + d.Store.Name()),
+		requests:   store.NewShelf[request]("request"),
+		posted:     store.NewShelf[posted]("posted"),
+		logouts:    store.NewShelf[departure]("logout"),
+		grants:     store.NewShelf[grant]("grant"),
 	}
 	for _, one := range c.Clients {
 		p.clients[one.ID] = newClient(one)
@@ -201,13 +201,7 @@ func (p *Provider) Run(ctx context.Context) {
 
 // EndGrants ends every code, grant, access and refresh token of the user. It is part of the end of all her sessions.
 func (p *Provider) EndGrants(tx store.Tx, user string) error {
-	if _, err := p.codes.DropOwned(tx, user); err != nil {
-		return err
-	}
-	if _, err := p.grants.DropOwned(tx, user); err != nil {
-		return err
-	}
-	_, err := p.access.DropOwned(tx, user)
+	_, err := p.grants.DropOwned(tx, user)
 	return err
 }
 

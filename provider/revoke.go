@@ -3,6 +3,7 @@ package provider
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/secret"
@@ -10,15 +11,19 @@ import (
 	"github.com/sparekey-id/sparekey/internal/web"
 )
 
-// revoke ends a token for the client it was issued to (RFC 7009): an access token alone, a refresh token with all of its grant.
-// One that was rotated already names its grant as well, and ends it. token_type_hint says nothing we need. A token that is unknown, or ended already, is ended (§2.2).
+// revoke ends a token for the client it was issued to (RFC 7009): an access token alone, a refresh token, even one that was rotated already,
+// with all of its grant. token_type_hint says nothing we need. A token that is unknown, or over, is ended (§2.2).
 func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) {
 	form, c, err := p.called(r)
 	if err == nil && form.Get("token") == "" {
 		err = invalidRequest("token is missing")
 	}
-	if err == nil {
+	for tries := 0; err == nil; tries++ {
 		err = p.end(r, form.Get("token"), c)
+		if !errors.Is(err, store.ErrChanged) || tries == 100 {
+			break
+		}
+		err = nil // a refresh was faster: look again
 	}
 	if err != nil {
 		p.fail(w, r, err)
@@ -29,28 +34,30 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Provider) end(r *http.Request, token string, c *client) error {
-	var g store.Record[grant]
-	key, whole := secret.Digest(token), false
-	err := p.d.Store.Read(r.Context(), func(tx store.Tx) error {
-		a, err := p.access.Get(tx, key)
-		switch {
-		case err == nil:
-			g, err = p.grants.Get(tx, a.Value.Grant)
-		case errors.Is(err, store.ErrNotFound) && len(token) == 2*keyLength && unreserved(token):
-			whole = true
-			g, err = p.grants.Get(tx, token[:keyLength])
+	key, whole := p.keyOfRefresh(token)
+	if !whole {
+		var ok bool
+		if key, ok = keyOfAccess(token); !ok {
+			return nil
 		}
-		return err
-	})
-	switch {
-	case errors.Is(err, store.ErrNotFound):
+	}
+	g, err := p.grant(r.Context(), key)
+	if errors.Is(err, store.ErrNotFound) {
 		return nil
-	case err != nil:
+	}
+	if err != nil {
 		return err
-	case g.Value.Client != c.ID:
+	}
+	if _, living := g.Value.holds(token, p.d.Now()); !whole && !living {
+		return nil
+	}
+	if g.Value.Client != c.ID {
 		return invalidGrant("this token is another client's") // §2.1
-	case whole:
+	}
+	if whole {
 		return p.kill(r, g, audit.GrantRevoked)
 	}
-	return p.d.Store.Write(r.Context(), func(tx store.Tx) error { return p.access.Drop(tx, key) })
+	digest := secret.Digest(token)
+	g.Value.Access = slices.DeleteFunc(g.Value.Access, func(a access) bool { return a.Digest == digest })
+	return p.d.Store.Write(r.Context(), func(tx store.Tx) error { return p.grants.Save(tx, &g) })
 }

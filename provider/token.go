@@ -68,8 +68,7 @@ func (p *Provider) called(r *http.Request) (url.Values, *client, error) {
 
 // issued is what one token request leads to: committed already, but for the ID token, which is signed from it.
 type issued struct {
-	key                 string // of the grant
-	grant               grant
+	grant               store.Record[grant]
 	user                directory.User
 	nonce               string
 	scopes              []string
@@ -78,70 +77,65 @@ type issued struct {
 }
 
 // redeem turns a code into tokens, once (RFC 6749 §4.1.3). Everything that can be known before is checked before; then one transaction
-// takes the code and begins the grant. Whoever comes second ends what the first one began (§4.1.2).
+// swaps the code for its tokens. Whoever comes second ends what the first one began (§4.1.2).
 func (p *Provider) redeem(r *http.Request, form url.Values, c *client) (issued, error) {
 	value := form.Get("code")
 	if value == "" {
 		return issued{}, invalidRequest("code is missing")
 	}
-	t := issued{key: secret.Digest(value), at: p.d.Now()}
-	var found store.Record[code]
-	used := false
+	unknown := invalidGrant("unknown or expired code")
+	t := issued{at: p.d.Now()}
 	err := p.d.Store.Read(r.Context(), func(tx store.Tx) (err error) {
-		if found, err = p.codes.Get(tx, t.key); errors.Is(err, store.ErrNotFound) {
-			used = true
-			return nil
-		} else if err != nil {
+		if t.grant, err = p.grants.Get(tx, secret.Digest(value)); err != nil || t.grant.Value.Code == nil {
 			return err
 		}
-		_, err = p.d.Sessions.Find(tx, found.Value.Grant.Session, found.Value.Grant.User)
+		_, err = p.d.Sessions.Find(tx, t.grant.Value.Session, t.grant.Value.User)
 		return err
 	})
+	g := &t.grant.Value
 	switch {
-	case used:
-		return issued{}, p.reused(r, t.key, c)
+	case errors.Is(err, store.ErrNotFound), err == nil && g.Client != c.ID: // another client's request ends nothing
+		return issued{}, unknown
 	case errors.Is(err, session.ErrNone):
 		return issued{}, invalidGrant("the session has ended")
 	case err != nil:
 		return issued{}, err
+	case g.Code == nil:
+		return issued{}, p.killed(r, t.grant, audit.CodeReused, unknown)
 	}
-	if err := found.Value.fits(form, c); err != nil {
+	if err := g.Code.fits(form, c); err != nil {
 		return issued{}, err
 	}
-	t.grant, t.nonce, t.scopes = found.Value.Grant, found.Value.Nonce, found.Value.Grant.Scopes
-	if t.user, err = p.recheck(r.Context(), &t.grant, c); err != nil {
+	if t.user, err = p.recheck(r.Context(), g, c); err != nil {
 		return issued{}, err
 	}
-	t.access = secret.Token()
-	if t.grant.Offline {
-		t.refresh = t.key + secret.Token()
-		t.grant.Refresh, t.grant.Rotated = secret.Digest(t.refresh), t.at
+	t.nonce, t.scopes = g.Code.Nonce, g.Scopes
+	t.access = t.grant.Key + secret.Token()
+	g.Code = nil
+	g.admit(t.access, t.scopes, t.at, t.at.Add(p.c.Access))
+	if g.Offline {
+		t.refresh = p.newRefresh(t.grant.Key)
+		g.Refresh, g.Rotated = secret.Digest(t.refresh), t.at
 	}
-	err = p.write(r.Context(), func(tx store.Tx) error {
-		used = false
-		if _, err := p.codes.Take(tx, t.key); errors.Is(err, store.ErrNotFound) {
-			used = true // somebody was first, just now
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if err := p.grants.Add(tx, t.key, t.grant.User, p.until(&t.grant, t.at), t.grant); err != nil {
-			return err
-		}
-		return p.addAccess(tx, &t)
-	}, p.hasAccess(&t))
-	if err == nil && used {
-		err = p.reused(r, t.key, c)
+	err = p.save(r.Context(), t.grant, t.access, t.at)
+	if errors.Is(err, store.ErrChanged) { // somebody was first, just now
+		return issued{}, p.killed(r, t.grant, audit.CodeReused, unknown)
 	}
 	return t, err
 }
 
-// fits compares a code with the request that brings it: client (SECURITY A17), redirect URI (RFC 6749 §4.1.3) and PKCE (RFC 7636 §4.6).
+// killed ends a grant of which a part came twice, and answers with the refusal.
+func (p *Provider) killed(r *http.Request, g store.Record[grant], why string, refusal error) error {
+	if err := p.kill(r, g, why); err != nil {
+		return err
+	}
+	return refusal
+}
+
+// fits compares a code with the request that brings it: redirect URI (RFC 6749 §4.1.3) and PKCE (RFC 7636 §4.6).
 func (k *code) fits(form url.Values, c *client) error {
 	verifier := form.Get("code_verifier")
 	switch {
-	case k.Grant.Client != c.ID:
-		return invalidGrant("unknown or expired code")
 	case form.Get("redirect_uri") != k.Redirect:
 		return invalidGrant("redirect_uri is not the one of the authorization request")
 	case k.Challenge == "" && verifier != "":
@@ -155,37 +149,6 @@ func (k *code) fits(form url.Values, c *client) error {
 		return invalidGrant("code_verifier does not fit code_challenge")
 	}
 	return nil
-}
-
-// reused answers a code that is not there. Where it was good once, what it began ends with it: the deed is committed although the answer
-// is a refusal (RFC 6749 §4.1.2). Another client's request ends nothing.
-func (p *Provider) reused(r *http.Request, key string, c *client) error {
-	var begun store.Record[grant]
-	err := p.d.Store.Read(r.Context(), func(tx store.Tx) (err error) {
-		begun, err = p.grants.Get(tx, key)
-		return err
-	})
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	if err == nil && begun.Value.Client == c.ID {
-		if err := p.kill(r, begun, audit.CodeReused); err != nil {
-			return err
-		}
-	}
-	return invalidGrant("unknown or expired code")
-}
-
-// kill ends a grant and with it all its tokens, and journals why.
-func (p *Provider) kill(r *http.Request, g store.Record[grant], why string) error {
-	return p.d.Store.Write(r.Context(), func(tx store.Tx) error {
-		if _, err := p.grants.Take(tx, g.Key); errors.Is(err, store.ErrNotFound) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		return p.d.Journal.Record(tx, audit.Event{Name: why, User: g.Value.User, Actor: "system", Client: g.Value.Client, Network: web.Network(r)})
-	})
 }
 
 // recheck asks, before a token is made, whether what the grant rests on still counts: account, registration duty, client
@@ -208,53 +171,11 @@ func (p *Provider) recheck(ctx context.Context, g *grant, c *client) (u director
 	return u, err
 }
 
-// until is when nothing of the grant can be good any more.
-func (p *Provider) until(g *grant, now time.Time) time.Time {
-	end := now.Add(p.c.Access)
-	if last := p.refreshable(g); last.After(end) {
-		return last
-	}
-	return end
-}
-
-// refreshable is when the grant's refresh token is over: unused too long, or too long after sign-in.
-func (p *Provider) refreshable(g *grant) time.Time {
-	if !g.Offline {
-		return time.Time{}
-	}
-	idle, absolute := g.Rotated.Add(p.c.RefreshIdle), g.At.Add(p.c.RefreshAbsolute)
-	if absolute.Before(idle) {
-		return absolute
-	}
-	return idle
-}
-
-func (p *Provider) addAccess(tx store.Tx, t *issued) error {
-	return p.access.Add(tx, secret.Digest(t.access), t.grant.User, t.at.Add(p.c.Access), access{t.key, t.scopes})
-}
-
-// hasAccess tells whether a transaction that added t's access token was committed.
-func (p *Provider) hasAccess(t *issued) func(store.Tx) error {
-	return func(tx store.Tx) error {
-		_, err := p.access.Get(tx, secret.Digest(t.access))
-		return err
-	}
-}
-
-// write commits f. When the connection was lost at the commit, proof is asked whether it was done (SECURITY F-09).
-func (p *Provider) write(ctx context.Context, f, proof func(store.Tx) error) error {
-	err := p.d.Store.Write(ctx, f)
-	if errors.Is(err, store.ErrUnknown) && p.d.Store.Read(ctx, proof) == nil {
-		return nil
-	}
-	return err
-}
-
 // sign makes the ID token of what has been committed. When that fails, what was committed ends: nobody has it yet.
 func (p *Provider) sign(ctx context.Context, t *issued, c *client) (string, error) {
-	token, err := p.idToken(&t.grant, c, t.user, t.nonce, t.access, t.at)
+	token, err := p.idToken(&t.grant.Value, c, t.user, t.nonce, t.access, t.at)
 	if err != nil {
-		drop := p.d.Store.Write(context.WithoutCancel(ctx), func(tx store.Tx) error { return p.grants.Drop(tx, t.key) })
+		drop := p.d.Store.Write(context.WithoutCancel(ctx), func(tx store.Tx) error { return p.grants.Drop(tx, t.grant.Key) })
 		return "", errors.Join(store.ErrUnavailable, err, drop)
 	}
 	return token, nil

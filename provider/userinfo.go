@@ -9,7 +9,6 @@ import (
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/identity"
-	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/session"
 	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/internal/web"
@@ -23,19 +22,21 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	dead := &failure{http.StatusUnauthorized, invalidToken, "unknown or expired access token"}
-	var a store.Record[access]
+	key, ok := keyOfAccess(token)
+	if !ok {
+		p.fail(w, r, dead)
+		return
+	}
 	var g store.Record[grant]
 	err = p.d.Store.Read(r.Context(), func(tx store.Tx) (err error) {
-		if a, err = p.access.Get(tx, secret.Digest(token)); err != nil {
-			return err
-		}
-		if g, err = p.grants.Get(tx, a.Value.Grant); err != nil || g.Value.Offline {
+		if g, err = p.grants.Get(tx, key); err != nil || g.Value.Offline {
 			return err
 		}
 		_, err = p.d.Sessions.Find(tx, g.Value.Session, g.Value.User)
 		return err
 	})
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, session.ErrNone) {
+	scopes, living := g.Value.holds(token, p.d.Now())
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, session.ErrNone) || err == nil && !living {
 		err = dead
 	}
 	if err != nil {
@@ -62,7 +63,7 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	claims := make(map[string]any, 16)
-	p.about(u, a.Value.Scopes, g.Value.Wants.UserInfo, claims)
+	p.about(u, scopes, g.Value.Wants.UserInfo, claims)
 	claims["sub"] = g.Value.Subject
 	write(w, http.StatusOK, claims)
 }

@@ -1,0 +1,205 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+
+	"github.com/sparekey-id/sparekey/internal/audit"
+	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/session"
+	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/internal/web"
+)
+
+// grant is what one end-user lets one client do, from the moment a code is made for it: one record for the code, for the access tokens
+// and for the family of refresh tokens. It lies on its shelf under the digest of the code, so that a code which comes a second time finds
+// what the first one began, for as long as any of it lives. Its owner is the user.
+type grant struct {
+	Client  string           `json:"client"`
+	User    string           `json:"user"`
+	Subject string           `json:"subject"`
+	Epoch   int64            `json:"epoch"`
+	Session string           `json:"session"` // the public id, sid
+	At      time.Time        `json:"at"`      // auth_time; the absolute limit of refreshing counts from here
+	Proofs  []identity.Proof `json:"proofs,omitempty"`
+	AMR     []string         `json:"amr,omitempty"`
+	Scopes  []string         `json:"scopes"`
+	Wants   wants            `json:"wants,omitzero"`
+	Offline bool             `json:"offline,omitempty"` // it outlives the session, and has a refresh token
+
+	Code   *code    `json:"code,omitempty"`   // until it is redeemed
+	Access []access `json:"access,omitempty"` // oldest first
+
+	Refresh string    `json:"refresh,omitempty"` // digest of the refresh token that is good now
+	Rotated time.Time `json:"rotated,omitzero"`  // when that was made
+	Before  string    `json:"before,omitempty"`  // digest of the one before it; for a client with a grace
+	Sealed  []byte    `json:"sealed,omitempty"`  // the one that is good now; for a client with a grace
+}
+
+// code is what an authorization code has to be redeemed with.
+type code struct {
+	Redirect  string `json:"redirect"`
+	Challenge string `json:"challenge,omitempty"`
+	Nonce     string `json:"nonce,omitempty"`
+}
+
+// access is an access token.
+type access struct {
+	Digest string    `json:"digest"`
+	Until  time.Time `json:"until"`
+	Scopes []string  `json:"scopes,omitempty"` // where they are fewer than the grant's
+}
+
+// An access token is the key of its grant, which opens nothing, and 256 random bits. A refresh token has a MAC behind these, so that one
+// of ours that is good no more can be told from what somebody made up. Their digests alone are kept.
+const (
+	keyLength     = 43
+	accessLength  = 2 * keyLength
+	refreshLength = 3 * keyLength
+	mostAccess    = 32 // living access tokens of one grant; a further one ends the oldest
+)
+
+func (p *Provider) newRefresh(key string) string {
+	random := secret.Token()
+	return key + random + p.refreshing.Sum(key, random)
+}
+
+// keyOfRefresh is the key in a refresh token of ours.
+func (p *Provider) keyOfRefresh(token string) (string, bool) {
+	if len(token) != refreshLength || !unreserved(token) {
+		return "", false
+	}
+	key, random, sum := token[:keyLength], token[keyLength:accessLength], token[accessLength:]
+	return key, p.refreshing.Check(sum, key, random)
+}
+
+// keyOfAccess is the key in what looks like an access token.
+func keyOfAccess(token string) (string, bool) {
+	if len(token) != accessLength || !unreserved(token) {
+		return "", false
+	}
+	return token[:keyLength], true
+}
+
+// authentication is what the grant rests on.
+func (g *grant) authentication() identity.Authentication {
+	return identity.Authentication{Session: g.Session, User: g.User, Subject: g.Subject, Epoch: g.Epoch, At: g.At, Proofs: g.Proofs, AMR: g.AMR}
+}
+
+// admit adds an access token and forgets those that have ended.
+func (g *grant) admit(token string, scopes []string, now, until time.Time) {
+	if slices.Equal(scopes, g.Scopes) {
+		scopes = nil
+	}
+	living := []access{}
+	for _, a := range g.Access {
+		if now.Before(a.Until) {
+			living = append(living, a)
+		}
+	}
+	living = append(living, access{secret.Digest(token), until, scopes})
+	g.Access = living[max(0, len(living)-mostAccess):]
+}
+
+// holds finds a living access token.
+func (g *grant) holds(token string, now time.Time) (scopes []string, ok bool) {
+	digest := secret.Digest(token)
+	for _, a := range g.Access {
+		if secret.Equal(a.Digest, digest) && now.Before(a.Until) {
+			if a.Scopes != nil {
+				return a.Scopes, true
+			}
+			return g.Scopes, true
+		}
+	}
+	return nil, false
+}
+
+// refreshable is when the grant's refresh token is over: unused too long, or too long after sign-in.
+func (p *Provider) refreshable(g *grant) time.Time {
+	if !g.Offline {
+		return time.Time{}
+	}
+	idle, absolute := g.Rotated.Add(p.c.RefreshIdle), g.At.Add(p.c.RefreshAbsolute)
+	if absolute.Before(idle) {
+		return absolute
+	}
+	return idle
+}
+
+// until is when nothing of the grant can be good any more.
+func (p *Provider) until(g *grant) time.Time {
+	end := p.refreshable(g)
+	for _, a := range g.Access {
+		if a.Until.After(end) {
+			end = a.Until
+		}
+	}
+	return end
+}
+
+// addCode commits a new code and gives its value. The parked request is used up in the same transaction; store.ErrNotFound when somebody was
+// first. session.ErrNone when the session has ended.
+func (p *Provider) addCode(ctx context.Context, q *request, c *client, a identity.Authentication, s session.Session, parked string) (string, error) {
+	value := secret.Token()
+	g := grant{
+		Client: c.ID, User: a.User, Subject: a.Subject, Epoch: a.Epoch, Session: a.Session, At: a.At, Proofs: a.Proofs, AMR: a.AMR,
+		Scopes: q.Scopes, Wants: q.Wants, Code: &code{q.Redirect, q.Challenge, q.Nonce},
+		Offline: slices.Contains(q.Scopes, oidc.ScopeOfflineAccess) && slices.Contains(c.Grants, string(oidc.GrantTypeRefreshToken)),
+	}
+	err := p.d.Store.Write(ctx, func(tx store.Tx) error {
+		if parked != "" {
+			if _, err := p.requests.Take(tx, parked); err != nil {
+				return err
+			}
+		}
+		if !slices.Contains(s.Clients, c.ID) {
+			if err := p.d.Sessions.Signed(tx, s, c.ID); err != nil {
+				return err
+			}
+		}
+		return p.grants.Add(tx, secret.Digest(value), a.User, tx.Now().Add(p.c.Code), g)
+	})
+	return value, err
+}
+
+func (p *Provider) grant(ctx context.Context, key string) (g store.Record[grant], err error) {
+	err = p.d.Store.Read(ctx, func(tx store.Tx) (err error) {
+		g, err = p.grants.Get(tx, key)
+		return err
+	})
+	return g, err
+}
+
+// kill ends a grant and with it all its tokens, and journals why. The deed is committed although its answer is a refusal.
+func (p *Provider) kill(r *http.Request, g store.Record[grant], why string) error {
+	return p.d.Store.Write(r.Context(), func(tx store.Tx) error {
+		if _, err := p.grants.Take(tx, g.Key); errors.Is(err, store.ErrNotFound) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		return p.d.Journal.Record(tx, audit.Event{Name: why, User: g.Value.User, Actor: "system", Client: g.Value.Client, Network: web.Network(r)})
+	})
+}
+
+// save commits a change of a grant, compared and swapped on the version that was read. When the connection was lost at the commit,
+// the record itself tells whether it was done (SECURITY F-09): no other change brings this access token.
+func (p *Provider) save(ctx context.Context, g store.Record[grant], token string, now time.Time) error {
+	g.Until = p.until(&g.Value)
+	err := p.d.Store.Write(ctx, func(tx store.Tx) error { return p.grants.Save(tx, &g) })
+	if errors.Is(err, store.ErrUnknown) {
+		if seen, again := p.grant(ctx, g.Key); again == nil {
+			if _, ok := seen.Value.holds(token, now); ok {
+				return nil
+			}
+		}
+	}
+	return err
+}
