@@ -1,0 +1,86 @@
+package notify
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// running starts Run and ends it with the test.
+func (r *room) running() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan struct{})
+	go func() { defer close(over); r.Run(ctx) }()
+	stop = func() { cancel(); <-over }
+	r.t.Cleanup(stop)
+	return stop
+}
+
+func (r *room) arrives(c <-chan Envelope, to string) {
+	r.t.Helper()
+	limit := time.NewTimer(20 * time.Second)
+	defer limit.Stop()
+	select {
+	case e := <-c:
+		if e.To != to {
+			r.t.Errorf("a message to %s arrived, want one to %s", e.To, to)
+		}
+	case <-limit.C:
+		r.t.Fatalf("the message to %s did not arrive", to)
+	}
+}
+
+func TestRunWakesWhenADeedIsCommitted(t *testing.T) {
+	each(t, func(t *testing.T, r *room) {
+		c := make(chan Envelope, 1)
+		r.fail = func(e Envelope) error { c <- e; return nil }
+		r.running()
+		begin := time.Now()
+		for range 6 {
+			r.queue(code("ironman@stark.example", "482913"))
+			r.arrives(c, "ironman@stark.example")
+		}
+		if took := time.Since(begin); took > 3*time.Second { // looking once a second alone would take six
+			t.Errorf("six messages, one after another, took %v", took)
+		}
+	})
+}
+
+func TestRunFindsWhatAnotherProcessQueued(t *testing.T) {
+	each(t, func(t *testing.T, r *room) {
+		c := make(chan Envelope, 1)
+		r.fail = func(e Envelope) error { c <- e; return nil }
+		r.running()
+		command := open(t, r.db, r.clock)
+		command.ring, command.box = r.ring, r.box
+		command.queue(code("ironman@stark.example", "482913"))
+		r.arrives(c, "ironman@stark.example")
+	})
+}
+
+func TestASlowRecipientDoesNotHoldUpTheOthers(t *testing.T) {
+	each(t, func(t *testing.T, r *room) {
+		c, under, release := make(chan Envelope, 1), make(chan struct{}), make(chan struct{})
+		r.fail = func(e Envelope) error {
+			if e.To == "slow@stark.example" {
+				close(under)
+				<-release
+				return nil
+			}
+			c <- e
+			return nil
+		}
+		stop := r.running()
+		r.queue(code("slow@stark.example", "482913"))
+		<-under
+		r.queue(code("ironman@stark.example", "482913"))
+		r.arrives(c, "ironman@stark.example")
+		close(release)
+		stop()
+		for _, row := range r.rows() {
+			if row.state != sent {
+				t.Errorf("Run returned and left a row %s that was under way", row.state)
+			}
+		}
+	})
+}
