@@ -5,11 +5,14 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -30,33 +33,40 @@ func processor() time.Duration {
 
 // BenchmarkWholeFlow measures the processor time of one sign-in at a relying party by a browser that is signed in already:
 // authorize, code, token, userinfo, on a durable SQLite file, through the whole handler. Beside it stands what one RSA signature
-// costs in the same run: cpu-µs/op of ES256 has to stay below 0.8, of RS256 below 2.0 of "rsa-µs" (1.0 is 1 ms on the reference machine).
+// costs in the same run: cpu/rsa has to stay below 0.8 with ES256 and below 2.0 with RS256. The number is how many browsers come at once:
+// commits are shared among them.
 func BenchmarkWholeFlow(b *testing.B) {
 	for _, one := range []struct{ alg, id, secret, callback string }{{"ES256", "wiki", wikiSecret, callback}, {"RS256", "rsa", "rsa-secret", "https://rsa.example.com/cb"}} {
-		b.Run(one.alg, func(b *testing.B) {
-			url := "sqlite:" + filepath.Join(b.TempDir(), "bench.db")
-			db, clock := storetest.Open(b, url, store.Options{}), storetest.NewClock()
-			clock.Set(time.Now())
-			h := newHouseIn(b, db, clock, "avengers", secret.NewRing(), issuer)
-			br := h.browser()
-			br.signedIn(ironman)
-			f := newRunner(h, br, one.id, one.secret, one.callback)
-			f.run(b)
-			rsaCost := signature(b)
-			b.ReportAllocs()
-			b.SetParallelism(8)
-			b.ResetTimer()
-			began := processor()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					f.run(b)
+		for _, width := range []int{1, 16} {
+			b.Run(fmt.Sprintf("%s/%d", one.alg, width), func(b *testing.B) {
+				url := "sqlite:" + filepath.Join(b.TempDir(), "bench.db")
+				db, clock := storetest.Open(b, url, store.Options{}), storetest.NewClock()
+				clock.Set(time.Now())
+				h := newHouseIn(b, db, clock, "avengers", secret.NewRing(), issuer)
+				br := h.browser()
+				br.signedIn(ironman)
+				f := newRunner(h, br, one.id, one.secret, one.callback)
+				f.run(b)
+				yardstick := signature(b)
+				b.ReportAllocs()
+				b.ResetTimer()
+				began := processor()
+				var left atomic.Int64
+				left.Store(int64(b.N))
+				var all sync.WaitGroup
+				for range width {
+					all.Go(func() {
+						for left.Add(-1) >= 0 {
+							f.run(b)
+						}
+					})
 				}
+				all.Wait()
+				used := float64((processor() - began).Microseconds()) / float64(b.N)
+				b.ReportMetric(used, "cpu-µs/op")
+				b.ReportMetric(used/float64(yardstick.Microseconds()), "cpu/rsa")
 			})
-			used := float64((processor() - began).Microseconds()) / float64(b.N)
-			b.ReportMetric(used, "cpu-µs/op")
-			b.ReportMetric(float64(rsaCost.Microseconds()), "rsa-µs")
-			b.ReportMetric(used/float64(rsaCost.Microseconds()), "cpu/rsa")
-		})
+		}
 	}
 }
 
@@ -67,7 +77,7 @@ func signature(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	digest := sha256.Sum256([]byte("yardstick"))
-	const times = 50
+	const times = 100
 	began := processor()
 	for range times {
 		if _, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:]); err != nil {
