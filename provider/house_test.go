@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -39,8 +37,6 @@ const (
 	ironman     = "id-of-ironman"
 	ironmanSub  = "subject-of-ironman"
 	pepper      = "id-of-pepper"
-	postVerify  = "other-verifier-0123456789-0123456789-0123456789"
-	longTimeAgo = 365 * 24 * time.Hour
 )
 
 func challenge(verifier string) string {
@@ -459,6 +455,3 @@ func (h *house) count(shelf string) (n int) {
 	}
 	return n
 }
-
-var _ = slog.LevelInfo
-var _ = maps.Keys[map[string]int]
