@@ -19,9 +19,10 @@ import (
 )
 
 const (
-	maxFile  = 1 << 20 // bytes
-	maxNodes = 100_000 // values and keys, each alias counted as often as it is used
+	maxFile  = 1 << 20  // bytes
+	maxWork  = 32 << 20 // 64 bytes and its path for each value, counted each time an alias is used: no honest file of that size gets there
 	maxDepth = 64
+	maxKey   = 256 // bytes
 )
 
 // Load reads a file into a struct and lets check look at the result; the error is Faults, or that of reading the file.
@@ -98,7 +99,7 @@ func (s *Source) read(text []byte) (*yaml.Node, bool) {
 		return nil, true
 	}
 	root := document.Content[0]
-	if nodes := maxNodes; !s.survey(root, "", place{1, 1}, 0, &nodes) {
+	if work := maxWork; !s.survey(root, "", place{1, 1}, 0, &work) {
 		return nil, false
 	}
 	if null(root) {

@@ -108,7 +108,11 @@ func (d *decoder) fields(n *yaml.Node, v reflect.Value, path string) {
 				return
 			}
 		}
-		d.add(Fault{Line: key.Line, Column: key.Column, Path: at, Text: unknown(key.Value, names(known))})
+		text := "unknown key"
+		if len(d.faults) < maxFaults {
+			text = unknown(key.Value, names(known))
+		}
+		d.add(Fault{Line: key.Line, Column: key.Column, Path: at, Text: text})
 	})
 }
 

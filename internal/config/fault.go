@@ -8,7 +8,10 @@ import (
 	"unicode"
 )
 
-const maxFaults = 100 // shown; who has more knows enough
+const (
+	maxFaults    = 100  // shown; who has more knows enough
+	enoughFaults = 1000 // kept
+)
 
 // Fault is one thing wrong in a config file. Line and Column count from 1; they are 0 when the fault has no place.
 type Fault struct {

@@ -72,7 +72,9 @@ func schemaOf(t reflect.Type) map[string]any {
 	return orVariable(map[string]any{"type": "integer"})
 }
 
-func pattern(p string) map[string]any { return orVariable(map[string]any{"type": "string", "pattern": p}) }
+func pattern(p string) map[string]any {
+	return orVariable(map[string]any{"type": "string", "pattern": p})
+}
 
 func orVariable(s map[string]any) map[string]any {
 	return map[string]any{"anyOf": []any{s, map[string]any{"type": "string", "pattern": anyVariable}}}

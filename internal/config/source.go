@@ -72,7 +72,9 @@ func (s *Source) at(path, text string) Fault {
 
 func (s *Source) add(f Fault) {
 	f.File = s.file
-	s.faults = append(s.faults, f)
+	if len(s.faults) < enoughFaults {
+		s.faults = append(s.faults, f)
+	}
 }
 
 func (s *Source) result() error {
@@ -85,9 +87,9 @@ func (s *Source) result() error {
 // survey notes the place of every value and the order of keys: a single value stands where it is, a mapping or list in a mapping
 // where its key is. It gives up on what is too deep or too much, so that the decoder need not count.
 func (s *Source) survey(n *yaml.Node, path string, at place, depth int, left *int) bool {
-	*left--
+	*left -= 64 + len(path)
 	if depth > maxDepth || *left < 0 {
-		what := fmt.Sprintf("more than %d values, aliases counted as often as they are used", maxNodes)
+		what := "the values are too many, each counted as often as aliases repeat it"
 		if depth > maxDepth {
 			what = fmt.Sprintf("nested deeper than %d", maxDepth)
 		}
@@ -105,7 +107,10 @@ func (s *Source) survey(n *yaml.Node, path string, at place, depth int, left *in
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := plain(n.Content[i])
-			*left--
+			if len(key.Value) > maxKey {
+				s.add(Fault{Line: key.Line, Column: key.Column, Text: fmt.Sprintf("a key is longer than %d bytes", maxKey)})
+				return false
+			}
 			s.keys[path] = append(s.keys[path], key.Value)
 			if !s.survey(n.Content[i+1], join(path, key.Value), place{key.Line, key.Column}, depth+1, left) {
 				return false
