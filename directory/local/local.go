@@ -1,0 +1,215 @@
+// Package local is the embedded directory: users, groups and password hashes in Sparekey's own store.
+//
+// It owns the tables local_user and local_member and the form in which names are compared. It keeps the contract of package directory
+// and offers operators' deeds beside it: adding and removing users, states, groups. It never counts tries (that is the guard's),
+// never judges how strong a password is (that is policy's), and never journals: a deed takes the caller's transaction, so that the caller's
+// journal row shares it.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/store"
+)
+
+// Options of an embedded directory. The zero value is good.
+type Options struct {
+	History int // how many earlier passwords, besides the current one, may not come back: 0 to 24
+}
+
+// maxHistory bounds how many hashes a new password is compared with.
+const maxHistory = 24
+
+// Local is one embedded directory of one tenant. It is safe for concurrent use.
+type Local struct {
+	store   *store.Handle
+	name    string
+	hasher  *secret.Hasher
+	history int
+}
+
+// Open gives the directory of that name in the tenant's store. Nothing is read yet; one without users is empty.
+func Open(h *store.Handle, name string, hasher *secret.Hasher, o Options) *Local {
+	return &Local{h, name, hasher, max(0, min(o.History, maxHistory))}
+}
+
+const (
+	userColumns = `id, login, name, email, email_verified, phone, disabled, admin_locked, locked_until, expired, must_change, privileged, password_at`
+
+	findUsers = `SELECT 0 AS place, ` + userColumns + ` FROM local_user WHERE tenant = $1 AND directory = $2 AND login_key = $3
+UNION ALL SELECT 1 AS place, ` + userColumns + ` FROM local_user WHERE tenant = $1 AND directory = $2 AND email_key = $4 AND email_key <> ''
+ORDER BY place LIMIT 3`
+	getUser   = `SELECT 0 AS place, ` + userColumns + ` FROM local_user WHERE tenant = $1 AND directory = $2 AND id = $3`
+	getGroups = `SELECT group_name FROM local_member WHERE tenant = $1 AND directory = $2 AND user_id = $3`
+)
+
+// Find knows a user by login, compared as loginKey says, or by an e-mail address that no other user has.
+// Whatever is typed, the same two queries run.
+func (l *Local) Find(ctx context.Context, login string) (directory.User, error) {
+	loginKey, _ := loginKey(login)
+	emailKey, _ := emailKey(login)
+	return l.one(ctx, fmt.Sprintf("find %.100q", login), findUsers, l.name, loginKey, emailKey)
+}
+
+// Get reads a user by id.
+func (l *Local) Get(ctx context.Context, id directory.UserID) (directory.User, error) {
+	return l.one(ctx, "get user", getUser, l.name, idKey(id))
+}
+
+// Show is Find for operators: by login alone, so that a command meets the one user it names.
+func (l *Local) Show(ctx context.Context, login string) (directory.User, error) {
+	loginKey, _ := loginKey(login)
+	return l.one(ctx, fmt.Sprintf("show %.100q", login), findUsers, l.name, loginKey, "")
+}
+
+// one runs a query for one user, and the one for her groups whether she was found or not.
+func (l *Local) one(ctx context.Context, what, query string, args ...any) (directory.User, error) {
+	var u directory.User
+	err := l.store.Read(ctx, func(tx store.Tx) error {
+		rows, err := tx.Rows(query, args...)
+		if err != nil {
+			return err
+		}
+		found, answer := directory.User{}, directory.ErrNotFound
+		for rows.Next() {
+			row, err := scanUser(rows, tx.Now())
+			if err != nil {
+				return err
+			}
+			switch {
+			case found.ID == "":
+				found, answer = row, nil
+			case found.ID != row.ID:
+				answer = directory.ErrAmbiguous
+			}
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		if found.Groups, err = groups(tx, l.name, found.ID); err != nil {
+			return err
+		}
+		if answer == nil {
+			u = found
+		}
+		return answer
+	})
+	if err != nil {
+		return directory.User{}, failed(what, err)
+	}
+	return u, nil
+}
+
+// scanner is what store.Row and store.Rows have in common.
+type scanner interface{ Scan(dest ...any) error }
+
+// scanUser reads a place, which is dropped, and userColumns.
+func scanUser(row scanner, now time.Time) (directory.User, error) {
+	var u directory.User
+	var place int64
+	var s states
+	err := row.Scan(&place, &u.ID, &u.Login, &u.Name, &u.Email, &u.EmailVerified, &u.Phone,
+		&s.disabled, &s.adminLocked, &s.lockedUntil, &s.expired, &s.mustChange, &u.Privileged, &u.PasswordChangedAt)
+	u.State = s.at(now)
+	return u, err
+}
+
+func groups(tx store.Tx, name string, id directory.UserID) ([]string, error) {
+	rows, err := tx.Rows(getGroups, name, id)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for rows.Next() {
+		var g string
+		if err := rows.Scan(&g); err != nil {
+			return nil, err
+		}
+		all = append(all, g)
+	}
+	slices.Sort(all) // here, since the engines sort differently
+	return all, rows.Err()
+}
+
+// states are the columns a directory.State is made of.
+type states struct {
+	disabled, adminLocked, expired, mustChange bool
+	lockedUntil                                int64
+}
+
+func (s states) at(now time.Time) (state directory.State) {
+	for _, c := range [...]struct {
+		on  bool
+		bit directory.State
+	}{
+		{s.disabled, directory.Disabled}, {s.adminLocked, directory.AdminLocked}, {s.lockedUntil > store.Micros(now), directory.TempLocked},
+		{s.expired, directory.Expired}, {s.mustChange, directory.MustChange},
+	} {
+		if c.on {
+			state |= c.bit
+		}
+	}
+	return state
+}
+
+// idKey is an id as it may be asked for: what cannot be one becomes the empty one, which nobody has.
+func idKey(id directory.UserID) directory.UserID {
+	if len(id) > 64 || !utf8.ValidString(string(id)) {
+		return ""
+	}
+	for _, b := range []byte(id) {
+		if b == 0 {
+			return ""
+		}
+	}
+	return id
+}
+
+// write runs a deed and, after it, the caller's own in one transaction. The caller's error comes back as it is.
+func (l *Local) write(ctx context.Context, also, deed func(store.Tx) error) error {
+	var theirs error
+	err := l.store.Write(ctx, func(tx store.Tx) error {
+		theirs = nil
+		if err := deed(tx); err != nil || also == nil {
+			return err
+		}
+		theirs = also(tx)
+		return theirs
+	})
+	if theirs != nil && errors.Is(err, theirs) {
+		return theirs
+	}
+	return failed("write user", err)
+}
+
+// found makes a statement that met no row ErrNotFound.
+func found(n int64, err error) error {
+	if err == nil && n == 0 {
+		return directory.ErrNotFound
+	}
+	return err
+}
+
+// failed says what was tried, in the words of package directory.
+func failed(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, directory.ErrUnavailable), errors.Is(err, directory.ErrOutcomeUnknown):
+		return err
+	case errors.Is(err, store.ErrNotFound):
+		err = directory.ErrNotFound
+	case errors.Is(err, store.ErrUnknown):
+		err = fmt.Errorf("%w: %w", directory.ErrOutcomeUnknown, err)
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrDamaged):
+		err = fmt.Errorf("%w: %w", directory.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
