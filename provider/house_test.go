@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -29,14 +30,14 @@ import (
 )
 
 const (
-	issuer      = "https://login.example.com/avengers"
-	callback    = "https://wiki.example.com/callback"
-	goodbye     = "https://wiki.example.com/goodbye"
-	wikiSecret  = "wiki-secret-0123456789-0123456789"
-	verifier    = "0123456789-0123456789-0123456789-0123456789.~_"
-	ironman     = "id-of-ironman"
-	ironmanSub  = "subject-of-ironman"
-	pepper      = "id-of-pepper"
+	issuer     = "https://login.example.com/avengers"
+	callback   = "https://wiki.example.com/callback"
+	goodbye    = "https://wiki.example.com/goodbye"
+	wikiSecret = "wiki-secret-0123456789-0123456789"
+	verifier   = "0123456789-0123456789-0123456789-0123456789.~_"
+	ironman    = "id-of-ironman"
+	ironmanSub = "subject-of-ironman"
+	pepper     = "id-of-pepper"
 )
 
 func challenge(verifier string) string {
@@ -454,4 +455,10 @@ func (h *house) count(shelf string) (n int) {
 		h.t.Fatal(err)
 	}
 	return n
+}
+
+// secretHash512 is at_hash for EdDSA: half of a SHA-512.
+func secretHash512(s string) string {
+	sum := sha512.Sum512([]byte(s))
+	return base64.RawURLEncoding.EncodeToString(sum[:32])
 }
