@@ -20,6 +20,7 @@ var (
 const (
 	textContrast  = 4.6
 	shapeContrast = 3.1
+	paleContrast  = 1.4 // on white, a button paler than this would not look like one
 )
 
 // AccentCSS makes the style sheet of a tenant's accent, "#7a1f1f": custom properties for the light and the dark theme.
@@ -43,7 +44,7 @@ func (s shades) css() string {
 
 func (c colour) theme(grounds []colour, dark bool) shades {
 	s := shades{accent: c.until(dark, grounds, textContrast), fill: c}
-	if dark && worst(c, grounds[:1]) < shapeContrast {
+	if stands := ratio(c, grounds[0]); stands < paleContrast || dark && stands < shapeContrast {
 		s.fill = s.accent
 	}
 	s.on = s.fill.on()

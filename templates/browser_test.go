@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -176,20 +177,25 @@ func TestA37_PagesInChromium(t *testing.T) {
 		}
 		o.visits = append(o.visits, visit{
 			name: "A37 " + sample.name, page: one(filled(sample.page, strings.Join(canaries, " "))),
-			do:     `return window.hurt || 'whole'`,
+			do:     `await new Promise((r) => requestIdleCallback(r)); return 'whole'`,
 			report: func(t *testing.T, got string) { want(t, got, "whole") },
 		})
 	}
 	server := httptest.NewServer(o)
 	defer server.Close()
+	profile, err := os.MkdirTemp("", "chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(profile)
 	cmd := exec.Command(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--user-data-dir="+t.TempDir(), "--window-size=1280,900", "--remote-debugging-port=0",
+		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--user-data-dir="+profile, "--window-size=1280,900", "--remote-debugging-port=0",
 		server.URL+"/avengers/visit/0")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		cmd.Process.Kill()
+		cmd.Process.Signal(syscall.SIGTERM) // so that it leaves its profile in order
 		cmd.Wait()
 	}()
 	select {

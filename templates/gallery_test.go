@@ -8,7 +8,10 @@ import (
 	"testing"
 )
 
-var gallery = flag.String("gallery", "", "folder to render every sample into, to look at in a browser")
+var (
+	gallery = flag.String("gallery", "", "folder to render every sample into, to look at in a browser")
+	accent  = flag.String("accent", "#8a1c24", "accent of the samples in the gallery")
+)
 
 // TestGallery writes every sample in every language, with the assets beside it, where the flag -gallery says.
 func TestGallery(t *testing.T) {
@@ -25,7 +28,7 @@ func TestGallery(t *testing.T) {
 	}
 	for _, lang := range s.Languages() {
 		for _, sample := range samples() {
-			page := inLanguage(sample.page, lang)
+			page := withFrame(sample.page, func(f *Frame) { f.Lang, f.Accent = lang, *accent })
 			text := render(t, s, page)
 			if name := s.assets.accentName(page.frame().Accent); name != "" {
 				file, _ := s.assets.find(name)

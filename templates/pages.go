@@ -23,11 +23,11 @@ type Frame struct {
 }
 
 // Problem says what went wrong with what was sent, in the end-user's words.
-// Field names the input it belongs to; empty: it stands above the form.
+// Field names the input it belongs to (or choose, what, captcha); empty, or not on the page: it stands above the form.
 type Problem struct {
 	Field  string
-	Key    string // catalogue key, "problem.wrong_code"
-	Args   []any
+	Key    string // catalogue key, "problem.wrong_code"; all are in words/en.yaml below "problem", an unknown one reads like problem.other
+	Args   []any // numbers, strings, times
 	Until  time.Time // when trying again makes sense; zero: now
 	Number string    // reference number for the operator; empty: none
 }
@@ -116,7 +116,7 @@ type Rule struct {
 	Key    string
 	Args   []any
 	Check  string
-	Value  string
+	Value  string // min_length, max_length: the number; not_contain: the words, one a line
 	Failed bool
 }
 
