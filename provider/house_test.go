@@ -462,3 +462,23 @@ func secretHash512(s string) string {
 	sum := sha512.Sum512([]byte(s))
 	return base64.RawURLEncoding.EncodeToString(sum[:32])
 }
+
+// stored reports whether a text is anywhere on a shelf or in the journal.
+func (h *house) stored(text string) bool {
+	h.t.Helper()
+	found := false
+	err := h.db.Read(context.Background(), func(tx store.Tx) error {
+		rows, err := tx.Rows(`SELECT key, value FROM shelf WHERE tenant = $1`)
+		for err == nil && rows.Next() {
+			var key string
+			var value []byte
+			err = rows.Scan(&key, &value)
+			found = found || strings.Contains(key, text) || strings.Contains(string(value), text)
+		}
+		return err
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return found
+}
