@@ -171,9 +171,12 @@ func TestA37_PagesInChromium(t *testing.T) {
 	chromium := program(t, "chromium", "chromium-browser", "google-chrome")
 	o := &tour{t: t, set: newTestSet(t), posts: map[int]int{}, done: make(chan struct{})}
 	o.visits = append(behaviours(), narrow())
+	opened := map[string]bool{"form_post": true} // that one leaves at once
 	for _, sample := range samples() {
-		if _, ok := sample.page.(FormPost); ok {
-			continue // it leaves at once
+		if name := nameOf(sample.page); opened[name] {
+			continue
+		} else {
+			opened[name] = true
 		}
 		o.visits = append(o.visits, visit{
 			name: "A37 " + sample.name, page: one(filled(sample.page, strings.Join(canaries, " "))),
@@ -200,7 +203,7 @@ func TestA37_PagesInChromium(t *testing.T) {
 	}()
 	select {
 	case <-o.done:
-	case <-time.After(2 * time.Minute):
+	case <-time.After(5 * time.Minute):
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		t.Fatalf("the tour did not come to its end; posts %v", o.posts)

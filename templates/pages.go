@@ -26,8 +26,8 @@ type Frame struct {
 // Field names the input it belongs to (or choose, what, captcha); empty, or not on the page: it stands above the form.
 type Problem struct {
 	Field  string
-	Key    string // catalogue key, "problem.wrong_code"; all are in words/en.yaml below "problem", an unknown one reads like problem.other
-	Args   []any // numbers, strings, times
+	Key    string    // catalogue key, "problem.wrong_code"; all are in words/en.yaml below "problem", an unknown one reads like problem.other
+	Args   []any     // numbers, strings, times
 	Until  time.Time // when trying again makes sense; zero: now
 	Number string    // reference number for the operator; empty: none
 }
