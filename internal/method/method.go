@@ -97,6 +97,9 @@ func errUsed() error { return fmt.Errorf("%w (%w)", reject("used_code"), store.E
 // spend uses up the one-time value with this id: exactly one caller gets nil, however many try at once.
 // The row outlives the value by a day, so that a clock set back does not make it good again.
 func spend(tx store.Tx, id string, until time.Time) error {
+	if now := tx.Now(); now.After(until) {
+		until = now
+	}
 	err := store.NewShelf[struct{}]("spent").Add(tx, id, "", until.Add(24*time.Hour), struct{}{})
 	if errors.Is(err, store.ErrExists) {
 		return errUsed()

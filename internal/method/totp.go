@@ -213,10 +213,11 @@ func (m TOTP) uri(who Claimant, seed []byte) string {
 	}
 	issuer, login := plain(issuer, 40), plain(who.User.Login, 64)
 	q := url.Values{"secret": {base32.StdEncoding.EncodeToString(seed)}, "algorithm": {"SHA1"}, "digits": {"6"}, "period": {fmt.Sprint(period)}}
-	label := url.PathEscape(login)
+	escape := func(s string) string { return strings.ReplaceAll(url.PathEscape(s), "+", "%2B") }
+	label := escape(login)
 	if issuer != "" {
 		q.Set("issuer", issuer)
-		label = url.PathEscape(issuer) + ":" + label
+		label = escape(issuer) + ":" + label
 	}
 	return "otpauth://totp/" + label + "?" + strings.ReplaceAll(q.Encode(), "+", "%20")
 }
