@@ -162,7 +162,7 @@ func (l *Local) free(tx store.Tx, id directory.UserID, ofLogin, ofEmail string) 
 			continue
 		}
 		var other string
-		if err := tx.Row(query, l.name, key, id).Scan(&other); err == nil {
+		if err := tx.Row(query, l.name, key, idKey(id)).Scan(&other); err == nil {
 			return ErrExists
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return err
