@@ -267,7 +267,9 @@ var sixDigits = regexp.MustCompile(`(?m)\b(\d{3}) ?(\d{3})\b`)
 // code waits for the n-th mail to the address that carries a code.
 func (h *house) code(n int, to string) string {
 	h.t.Helper()
-	m := h.await(n, func(m mail) bool { return m.to == to && sixDigits.MatchString(m.text) && strings.Contains(strings.ToLower(m.subject), "code") })
+	m := h.await(n, func(m mail) bool {
+		return m.to == to && sixDigits.MatchString(m.text) && strings.Contains(strings.ToLower(m.subject), "code")
+	})
 	d := sixDigits.FindStringSubmatch(m.text)
 	return d[1] + d[2]
 }
@@ -602,4 +604,3 @@ func (h *house) userinfo(access string) int {
 	res.Body.Close()
 	return res.StatusCode
 }
-

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/account"
@@ -34,7 +35,7 @@ func (f *Flows) Begin(w http.ResponseWriter, r *http.Request, q identity.SignInR
 			x.Login = s.Login
 		}
 		hinted := q.LoginHint == "" || q.LoginHint == s.Login
-		if standing, err := f.Standing(r.Context(), identity.Authentication{User: s.User, Epoch: s.Epoch, Proofs: s.Proofs}, q.Client); err != nil {
+		if standing, err := f.Standing(r.Context(), identity.Authentication{User: s.User, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs}, q.Client); err != nil {
 			return "", err
 		} else if standing != identity.Gone && !q.Again && hinted && (q.Subject == "" || q.Subject == s.Subject) {
 			x.User, x.Login, x.Session, x.Proofs = directory.UserID(s.User), s.Login, s.Key, s.Proofs
@@ -108,8 +109,14 @@ func (f *Flows) Standing(ctx context.Context, a identity.Authentication, client 
 	switch {
 	case d.Refuse != "":
 		return identity.Gone, nil
-	case !d.Enough, d.PasswordDue, d.Missing > 0 && !d.MaySkip:
+	case !d.Enough, d.PasswordDue, d.Missing > 0 && !d.MaySkip && !excused(acc, d, a, f.Now()):
 		return identity.Due, nil
 	}
 	return identity.Good, nil
+}
+
+// excused reports whether this sign-in was let go by a skip or within a snooze: then it counts although the next one
+// will not be let go. Where skipping ends by a date, that ends with it.
+func excused(acc account.Account, d policy.Decision, a identity.Authentication, now time.Time) bool {
+	return !acc.SnoozedUntil.IsZero() && !acc.SnoozedUntil.Before(a.At) && (d.SkipUntil.IsZero() || now.Before(d.SkipUntil))
 }

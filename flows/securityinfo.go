@@ -41,7 +41,7 @@ func (f *Flows) visitor(w http.ResponseWriter, r *http.Request) (*visit, error) 
 		return nil, err
 	}
 	s := v.session
-	standing, err := f.Standing(r.Context(), identity.Authentication{User: s.User, Epoch: s.Epoch, Proofs: s.Proofs}, "")
+	standing, err := f.Standing(r.Context(), identity.Authentication{User: s.User, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs}, "")
 	if err != nil {
 		return nil, err
 	}

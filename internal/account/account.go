@@ -113,7 +113,7 @@ func (a *Accounts) Skip(tx store.Tx, user directory.UserID, snooze time.Duration
 
 // RequireAgain makes authenticators bound until now count for nothing.
 func (a *Accounts) RequireAgain(tx store.Tx, user directory.UserID) error {
-	return a.set(tx, user, `require_again_at = $3, registered_at = 0`, store.Micros(tx.Now()))
+	return a.set(tx, user, `require_again_at = $3, registered_at = 0, snoozed_until = 0`, store.Micros(tx.Now()))
 }
 
 // Freeze refuses resets and changes of security info until then; the zero time lifts it.

@@ -1,0 +1,190 @@
+package sparekey_test
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// fifty calls f fifty times at once and counts how often it says yes.
+func fifty(t *testing.T, f func(i int) bool) int {
+	t.Helper()
+	var yes atomic.Int32
+	var all sync.WaitGroup
+	start := make(chan struct{})
+	for i := range 50 {
+		all.Go(func() {
+			<-start
+			if f(i) {
+				yes.Add(1)
+			}
+		})
+	}
+	close(start)
+	all.Wait()
+	return int(yes.Load())
+}
+
+// twin is a second browser with the same cookies, on the same page: another request of the same tab.
+func (b *browser) twin() *browser {
+	c := *b
+	return &c
+}
+
+func TestA13_OfFiftySimultaneousUsesExactlyOneSucceeds(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		b := h.browser()
+		done := b.register("ironman")
+
+		t.Run("an authorization code", func(t *testing.T) {
+			got := fifty(t, func(int) bool { return h.redeem(done).status == http.StatusOK })
+			if got != 1 {
+				t.Errorf("%d redeemed it", got)
+			}
+		})
+		t.Run("a refresh token", func(t *testing.T) {
+			fresh := h.redeem(b.authorize())
+			if fresh.Refresh == "" {
+				t.Fatalf("no refresh token: %s", fresh.raw)
+			}
+			if got := fifty(t, func(int) bool { return h.refresh(fresh.Refresh).status == http.StatusOK }); got != 1 {
+				t.Errorf("%d rotated it", got)
+			}
+		})
+		t.Run("a flow's outcome", func(t *testing.T) {
+			c := h.browser()
+			c.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			c.get(h.authorizeURL("avengers"))
+			c.get(c.last.location)
+			c.post("username", "ironman", "action", "next")
+			c.get(c.last.location)
+			c.post("password", password, "action", "sign_in")
+			resume := c.last.location
+			for !strings.Contains(resume, "/authorize/") {
+				c.get(resume)
+				resume = c.last.location
+			}
+			got := fifty(t, func(int) bool {
+				d := c.twin()
+				return d.get(resume).query("code") != ""
+			})
+			if got != 1 {
+				t.Errorf("%d got a code", got)
+			}
+		})
+		t.Run("a TOTP step, across two resets", func(t *testing.T) {
+			var at []*browser
+			for range 2 {
+				r := h.browser()
+				r.beginReset("ironman")
+				at = append(at, r)
+			}
+			h.clock.Advance(30 * time.Second)
+			code := h.totp(b.key, 0)
+			var pages []page
+			for _, r := range at {
+				pages = append(pages, r.last)
+			}
+			got := fifty(t, func(i int) bool {
+				r := at[i%2].twin()
+				r.last = pages[i%2]
+				return provenBy(r, code)
+			})
+			shown := 0
+			for i, r := range at {
+				if r.get(pages[i].url.String()).h1() == "Choose a new password" {
+					shown++
+				}
+			}
+			if shown != 1 {
+				t.Errorf("the step opened %d resets (%d posts say so)", shown, got)
+			}
+		})
+		t.Run("a CAPTCHA ticket", func(t *testing.T) {
+			r := h.browser()
+			r.get("/avengers/reset")
+			ticket, start := r.puzzle(), r.last
+			got := fifty(t, func(int) bool {
+				x := r.twin()
+				x.last = start
+				x.post(append(ticket, "username", "ironman", "action", "next")...)
+				return true
+			})
+			// The same ticket again, in the flow it was for and in another one.
+			other := h.browser()
+			other.get("/avengers/reset")
+			other.post(append(ticket, "username", "ironman", "action", "next")...)
+			if other.last.error() == "" {
+				t.Errorf("a spent ticket opened another flow after %d posts: %s", got, other.last.h1())
+			}
+			if n := strings.Count(h.logged(), "event=reset.begun"); n > 3 { // the two above and this one
+				t.Errorf("%d resets were begun", n)
+			}
+		})
+		t.Run("an e-mail code and a “This wasn’t me” link", func(t *testing.T) {
+			c := h.browser()
+			c.authorize()
+			c.password("ironman", password)
+			c.get("/avengers/security-info")
+			c.post("action", "add")
+			if c.last.h1() != "Keep your account secure" {
+				h.clock.Advance(30 * time.Second)
+				c.post("code", h.totp(b.key, 0), "action", "verify")
+			}
+			if m := regexp.MustCompile(`<input[^>]*name="choose"[^>]*value="email"[^>]*>`); m.MatchString(c.last.body) {
+				c.post("choose", "email", "action", "next")
+			}
+			c.post("email", "tony@home.example", "action", "next")
+			code, start := h.code(1, "tony@home.example"), c.last
+			fifty(t, func(int) bool {
+				x := c.twin()
+				x.last = start
+				x.post("code", code, "action", "verify")
+				return true
+			})
+			list, err := h.admin("avengers").Methods(t.Context(), h.user("ironman"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, m := range list {
+				if m.Kind == "email" {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Fatalf("%d addresses were bound", n)
+			}
+			link := regexp.MustCompile(`http://\S+/not-me/[\w-]+`).FindString(h.await(1, func(m mail) bool {
+				return m.to == "tony@stark.example" && strings.Contains(m.text, "/not-me/") && strings.Contains(m.text, "tony") || strings.Contains(m.text, "t•••@home") && strings.Contains(m.text, "/not-me/")
+			}).text)
+			s := h.browser()
+			s.get(link)
+			start = s.last
+			got := fifty(t, func(int) bool {
+				x := s.twin()
+				x.last = start
+				return x.send(link, url.Values{"csrf": {first2(hidden(start.body, "csrf"), "value")}, "action": {"not_me"}}).status == http.StatusOK
+			})
+			if got != 1 {
+				t.Errorf("%d acted", got)
+			}
+			if c.get("/avengers/security-info").h1() == "Security info" {
+				t.Error("the session outlived “This wasn’t me”")
+			}
+		})
+	})
+}
+
+func provenBy(b *browser, code string) bool {
+	m := regexp.MustCompile(`<input[^>]*name="choose"[^>]*data-kind="totp"[^>]*>`).FindString(b.last.body)
+	if m != "" {
+		b.post("choose", first2(m, "value"), "action", "next")
+	}
+	return b.post("code", code, "action", "verify").h1() == "Choose a new password"
+}
