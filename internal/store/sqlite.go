@@ -169,6 +169,9 @@ func (s *sqliteEngine) close() (err error) {
 	s.closing.Do(func() {
 		s.readers.close()
 		if s.baton.take(context.Background(), s.pass) == nil {
+			if s.group != nil {
+				s.commit()
+			}
 			s.baton.close()
 			err = s.writer.close()
 		}
