@@ -22,7 +22,7 @@ func sender(from string) (*mail.Address, error) {
 		return nil, errors.New("sender: control characters in the address")
 	}
 	a, err := mail.ParseAddress(from)
-	if err != nil {
+	if bare := strings.TrimSpace(from); err != nil || bare != a.Address && !strings.HasSuffix(bare, "<"+a.Address+">") { // nor a group of one
 		return nil, fmt.Errorf("sender %q is not one address, local@domain", from)
 	}
 	address, ok := mailbox(a.Address)
