@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,7 +28,7 @@ func TestTheEmbeddedDirectoryKeepsTheContract(t *testing.T) {
 		directorytest.Run(t, func(t *testing.T) directorytest.Fixture {
 			down.Store(false)
 			tenant++
-			b := bench{t, Open(db.Tenant("tenant-"+string(rune('a'+tenant))), "staff", secret.NewHasher(0), Options{}), hashed}
+			b := bench{t, Open(db.Tenant(fmt.Sprint("tenant-", tenant)), "staff", secret.NewHasher(0), Options{}), hashed}
 			f := b.fill()
 			f.Break = func() { down.Store(true) }
 			return f
@@ -68,7 +69,7 @@ func (b bench) ok(err error) {
 	}
 }
 
-// write runs an operator's deed.
+// deed runs an operator's deed.
 func (b bench) deed(f func(store.Tx) error) error { return b.store.Write(b.t.Context(), f) }
 
 // add puts a user in with a password that is hashed already, or none.
@@ -79,13 +80,13 @@ func (b bench) add(n NewUser) directory.User {
 	u, err := b.Add(b.t.Context(), n)
 	b.ok(err)
 	if password != "" {
-		b.store1(u.ID, b.hashed(password))
+		b.plant(u.ID, b.hashed(password))
 	}
 	return b.get(u.ID)
 }
 
-// store1 writes a hash as it is.
-func (b bench) store1(id directory.UserID, hash string) {
+// plant writes a hash as it is.
+func (b bench) plant(id directory.UserID, hash string) {
 	b.t.Helper()
 	b.ok(b.deed(func(tx store.Tx) error {
 		return found(tx.Exec(`UPDATE local_user SET password = $4, password_at = $5 WHERE tenant = $1 AND directory = $2 AND id = $3`, b.name, id, hash, tx.Now()))

@@ -98,7 +98,7 @@ func TestASignInUpgradesAnOldHash(t *testing.T) {
 	storetest.EachClock(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
 		b := newBench(t, db, Options{})
 		u := b.add(NewUser{Login: "ironman"})
-		b.store1(u.ID, cheap(first))
+		b.plant(u.ID, cheap(first))
 		before := b.get(u.ID)
 		clock.Advance(1_000_000_000)
 		b.verdict(u, second, directory.Wrong)
@@ -124,7 +124,7 @@ func TestASignInUpgradesAnOldHash(t *testing.T) {
 func TestAnUpgradeNeverUndoesAChange(t *testing.T) {
 	b := newBench(t, storetest.SQLite(t), Options{})
 	u := b.add(NewUser{Login: "ironman"})
-	b.store1(u.ID, cheap(first))
+	b.plant(u.ID, cheap(first))
 	b.ok(b.SetPassword(t.Context(), u, second, directory.SetOptions{}))
 	b.upgrade(t.Context(), u.ID, cheap(first), first) // as a sign-in that began before
 	b.verdict(u, first, directory.Wrong)
@@ -135,7 +135,7 @@ func TestAnUnreadableHashIsAFaultAndAResetMendsIt(t *testing.T) {
 	b := newBench(t, storetest.SQLite(t), Options{History: 2})
 	u := b.add(NewUser{Login: "ironman"})
 	for _, hash := range []string{"plain", "$2b$12$abcdefghijklmnopqrstuv", "$argon2id$v=19$m=99999999,t=9,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"} {
-		b.store1(u.ID, hash)
+		b.plant(u.ID, hash)
 		if v, err := b.VerifyPassword(t.Context(), u, hash); v != directory.Wrong || !errors.Is(err, secret.ErrHash) {
 			t.Errorf("with %q stored the verdict is %d, %v", hash, v, err)
 		}
@@ -247,4 +247,14 @@ func TestOfManyChangesWithOneOldPasswordOneGoesThrough(t *testing.T) {
 		b.verdict(u, fmt.Sprint(second, won), directory.Right)
 		b.verdict(u, first, directory.Wrong)
 	})
+}
+
+func TestA36_AnEmptyPasswordIsWrongEvenWhereItsHashIsStored(t *testing.T) {
+	b := newBench(t, storetest.SQLite(t), Options{})
+	u := b.add(NewUser{Login: "ironman"})
+	b.plant(u.ID, b.hashed(""))
+	b.verdict(u, "", directory.Wrong)
+	if err := b.ChangePassword(t.Context(), u, "", first); !errors.Is(err, directory.ErrWrongPassword) {
+		t.Errorf("changing an empty password: %v, want ErrWrongPassword", err)
+	}
 }

@@ -158,7 +158,7 @@ func (b bench) restore(u, before directory.User, hash string) {
 			return err
 		}))
 	}
-	b.store1(u.ID, hash)
+	b.plant(u.ID, hash)
 	b.ok(b.deed(func(tx store.Tx) error {
 		return errors.Join(b.SetLogin(tx, u.ID, before.Login), b.SetEmail(tx, u.ID, before.Email, before.EmailVerified), b.SetGroups(tx, u.ID, before.Groups),
 			b.SetState(tx, u.ID, ^before.State, false), b.SetState(tx, u.ID, before.State, true))
@@ -168,7 +168,7 @@ func (b bench) restore(u, before directory.User, hash string) {
 func TestAnUpgradeThatFailsDoesNotHinderTheSignIn(t *testing.T) {
 	eachFaulty(t, func(t *testing.T, b bench, faults *faults) {
 		u := b.add(NewUser{Login: "ironman"})
-		b.store1(u.ID, cheap(first))
+		b.plant(u.ID, cheap(first))
 		faults.from(0)
 		b.verdict(u, second, directory.Wrong)
 		reading := faults.calls.Load()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sparekey-id/sparekey/directory"
@@ -13,7 +14,7 @@ import (
 	"github.com/sparekey-id/sparekey/internal/store/storetest"
 )
 
-func TestAUserIsAddedAsShesDescribed(t *testing.T) {
+func TestAUserIsAddedAsDescribed(t *testing.T) {
 	storetest.EachClock(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
 		b := newBench(t, db, Options{})
 		added, err := b.Add(t.Context(), NewUser{Login: " IronMan ", Name: " Tony Stark ", Email: "Tony@Stark.example ", EmailVerified: true, Phone: "+44 1632 960000",
@@ -261,6 +262,42 @@ func TestA10_DirectoriesAndTenantsDoNotMeet(t *testing.T) {
 			b.verdict(users[i], fmt.Sprint(first, i), directory.Right)
 			if got := b.get(users[i].ID); len(got.Groups) != 1 || got.State != 0 {
 				t.Errorf("the user of directory %d is %+v", i, got)
+			}
+		}
+	})
+}
+
+func TestTwoOperatorsAtOnceDoNotUndoEachOther(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		b := newBench(t, db, Options{})
+		u := b.add(NewUser{Login: "ironman"})
+		for round := range 20 {
+			var all sync.WaitGroup
+			for _, state := range []directory.State{directory.Disabled, directory.AdminLocked, directory.Expired, directory.MustChange} {
+				all.Go(func() {
+					if err := b.deed(func(tx store.Tx) error { return b.SetState(tx, u.ID, state, round%2 == 0) }); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			for _, names := range [][]string{{"a", "b"}, {"b", "c"}} {
+				all.Go(func() {
+					if err := b.deed(func(tx store.Tx) error { return b.SetGroups(tx, u.ID, names) }); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			want := directory.State(0)
+			if round%2 == 0 {
+				want = directory.Disabled | directory.AdminLocked | directory.Expired | directory.MustChange
+			}
+			got := b.get(u.ID)
+			if got.State != want {
+				t.Errorf("round %d: the state is %05b, want %05b", round, got.State, want)
+			}
+			if len(got.Groups) != 2 {
+				t.Errorf("round %d: the groups are %q", round, got.Groups)
 			}
 		}
 	})
