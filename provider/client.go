@@ -23,7 +23,7 @@ type Client struct {
 	Public                 bool        // no secret: PKCE stands in
 	RedirectURIs           []string    // compared whole, character by character
 	PostLogoutRedirectURIs []string    // the same
-	AuthMethod             string      // client_secret_basic (default), client_secret_post, none (public)
+	AuthMethod             string      // client_secret_basic, client_secret_post, none (public); empty for a confidential client: either of the first two
 	IDTokenAlg             string      // RS256 (default), ES256, EdDSA
 	Grants                 []string    // default authorization_code, refresh_token
 	Scopes                 []string    // what it may ask for; default all
@@ -58,10 +58,8 @@ func newClient(c Client) *client {
 	own.Secret = ""
 	own.Name = cmp.Or(c.Name, c.ID)
 	own.IDTokenAlg = cmp.Or(c.IDTokenAlg, "RS256")
-	if own.AuthMethod == "" {
-		if own.AuthMethod = string(oidc.AuthMethodBasic); c.Public {
-			own.AuthMethod = string(oidc.AuthMethodNone)
-		}
+	if own.AuthMethod == "" && c.Public {
+		own.AuthMethod = string(oidc.AuthMethodNone)
 	}
 	if len(c.Grants) == 0 {
 		own.Grants = grantTypes

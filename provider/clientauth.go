@@ -51,10 +51,19 @@ func (p *Provider) authenticate(r *http.Request, form url.Values) (*client, erro
 		digest := sha256.Sum256([]byte(s))
 		right |= subtle.ConstantTimeCompare(digest[:], c.digest[:])
 	}
-	if !known || c.AuthMethod != string(method) || method != oidc.AuthMethodNone && right != 1 {
+	if !known || !c.authenticates(method) || method != oidc.AuthMethodNone && right != 1 {
 		return nil, invalidClient()
 	}
 	return c, nil
+}
+
+// authenticates reports whether the client may authenticate by the method: the one it is registered with, or, where none is
+// named, its secret in either place.
+func (c *client) authenticates(m oidc.AuthMethod) bool {
+	if c.AuthMethod == "" {
+		return m == oidc.AuthMethodBasic || m == oidc.AuthMethodPost
+	}
+	return c.AuthMethod == string(m)
 }
 
 // unescape undoes the encoding of RFC 6749 §2.3.1, where there is one.

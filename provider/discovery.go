@@ -57,7 +57,7 @@ func (p *Provider) discovery() (*document, error) {
 	modes := slices.Clone(responseModes[:2])
 	for _, m := range authMethods {
 		for _, c := range p.clients {
-			if c.AuthMethod == m && !slices.Contains(methods, oidc.AuthMethod(m)) {
+			if c.authenticates(oidc.AuthMethod(m)) && !slices.Contains(methods, oidc.AuthMethod(m)) {
 				methods = append(methods, oidc.AuthMethod(m))
 			}
 		}

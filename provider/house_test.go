@@ -48,7 +48,7 @@ func challenge(verifier string) string {
 // clients are registered at every house.
 func registered() []Client {
 	return []Client{
-		{ID: "wiki", Name: "The Wiki", Secret: wikiSecret, RedirectURIs: []string{callback, "https://wiki.example.com/other?a=b"}, PostLogoutRedirectURIs: []string{goodbye}, IDTokenAlg: "ES256"},
+		{ID: "wiki", Name: "The Wiki", Secret: wikiSecret, RedirectURIs: []string{callback, "https://wiki.example.com/other?a=b"}, PostLogoutRedirectURIs: []string{goodbye}, IDTokenAlg: "ES256", AuthMethod: "client_secret_basic"},
 		{ID: "post", Secret: "post-secret", RedirectURIs: []string{"https://post.example.com/cb"}, AuthMethod: "client_secret_post", IDTokenAlg: "EdDSA"},
 		{ID: "rsa", Secret: "rsa-secret", RedirectURIs: []string{"https://rsa.example.com/cb"}},
 		{ID: "spa", Public: true, RedirectURIs: []string{"https://spa.example.com/cb"}, IDTokenAlg: "ES256", ResponseModes: []string{"query", "fragment", "form_post"}},
@@ -84,15 +84,29 @@ func newHouseIn(t testing.TB, db *store.DB, clock *storetest.Clock, tenant strin
 	t.Helper()
 	h := &house{t: t, db: db.Tenant(tenant), ring: ring, clock: clock}
 	h.sessions = session.New(h.db, session.Options{Cookie: "sparekey-" + tenant, Secure: true})
-	h.guide = &guide{h: h, asked: map[string]identity.SignInRequest{}, out: map[string]identity.Authentication{}, standing: identity.Good, users: map[string]directory.User{
+	h.guide = &guide{h: h, asked: map[string]identity.SignInRequest{}, out: map[string]identity.Authentication{}, standing: identity.Good, epoch: 7, users: map[string]directory.User{
 		ironman: {ID: ironman, Login: "ironman", Name: "Tony Stark", Email: "tony@stark.example", EmailVerified: true, Phone: "+15550100", Groups: []string{"Avengers", "Owners"},
 			Attrs: map[string][]string{"givenName": {"Tony"}, "l": {"Malibu"}, "team": {"red", "gold"}}},
 		pepper: {ID: pepper, Login: "pepper", Name: "Pepper Potts", Email: "pepper@stark.example"},
 	}}
+	h.must(func(tx store.Tx) error { // making an RSA key is slow: the tests share one
+		id := secret.ID()
+		_, err := tx.Exec(`INSERT INTO signing_key (tenant, id, alg, state, created_at, active_at, key) VALUES ($1, $2, 'RS256', 'active', $3, $3, $4)`,
+			id, store.Micros(clock.Now()), ring.Box("signing/"+tenant).Seal(id, anRSAKey()))
+		return err
+	})
 	h.p = h.provide(issuer, registered())
 	h.mount()
 	return h
 }
+
+var anRSAKey = sync.OnceValue(func() []byte {
+	der, err := generate("RS256")
+	if err != nil {
+		panic(err)
+	}
+	return der
+})
 
 // provide makes a provider on the house's store, as a second node or a restart would.
 func (h *house) provide(issuer string, clients []Client) *Provider {
@@ -139,7 +153,7 @@ type guide struct {
 	standing identity.Standing
 	fault    error // of Standing and Get
 	users    map[string]directory.User
-	checks   int
+	epoch    int64 // of every account
 }
 
 func (g *guide) Begin(w http.ResponseWriter, r *http.Request, q identity.SignInRequest) (string, error) {
@@ -164,8 +178,7 @@ func (g *guide) Outcome(r *http.Request, flow string) (identity.Authentication, 
 func (g *guide) Standing(_ context.Context, a identity.Authentication, client string) (identity.Standing, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.checks++
-	if a.Epoch != 7 || client == "" {
+	if a.Epoch != g.epoch || client == "" {
 		return identity.Gone, g.fault
 	}
 	return g.standing, g.fault
