@@ -299,7 +299,7 @@ func behaviours() []visit {
 			report: func(t *testing.T, got string) { want(t, got, "H1") },
 		},
 		{
-			name: "the field with the problem has the focus", page: one(NewPassword{Frame: frame(wrong("confirm", "problem.mismatch")), Old: true, Purpose: "change"}),
+			name: "the field with the problem has the focus", page: one(NewPassword{Frame: frame(wrong("confirm", "problem.confirm")), Old: true, Purpose: "change"}),
 			do:     `await until(() => document.hasFocus() ? document.activeElement.id : true); return document.activeElement.id`,
 			report: func(t *testing.T, got string) { want(t, got, "confirm") },
 		},

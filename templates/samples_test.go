@@ -64,9 +64,9 @@ var (
 func samples() []sample {
 	return []sample{
 		{"sign_in_name", SignInName{Frame: frame(nobody), Client: "Mission Wiki", Reset: "/avengers/reset"}},
-		{"sign_in_name.problem", SignInName{Frame: frame(nobody, wrong("username", "problem.username")), Client: "Mission Wiki", Reset: "/avengers/reset", Captcha: puzzle}},
+		{"sign_in_name.problem", SignInName{Frame: frame(nobody, wrong("username", "problem.name_missing")), Client: "Mission Wiki", Reset: "/avengers/reset", Captcha: puzzle}},
 		{"sign_in_password", SignInPassword{Frame: frame(), Login: "ironman", Client: "Mission Wiki", Reset: "/avengers/reset"}},
-		{"sign_in_password.problem", SignInPassword{Frame: frame(wrong("password", "problem.sign_in")), Login: "ironman", Client: "Mission Wiki", Reset: "/avengers/reset", Captcha: puzzle}},
+		{"sign_in_password.problem", SignInPassword{Frame: frame(wrong("password", "problem.wrong_password")), Login: "ironman", Client: "Mission Wiki", Reset: "/avengers/reset", Captcha: puzzle}},
 		{"account", Account{Frame: frame(), Login: "ironman", Name: "Tony Stark", Client: "Mission Wiki"}},
 		{"choose.reset", Choose{Frame: frame(step(1, 2)), Purpose: "reset", Choices: ways, None: true}},
 		{"choose.manage", Choose{Frame: frame(wrong("choose", "problem.choose")), Purpose: "manage", Choices: ways}},
@@ -81,7 +81,7 @@ func samples() []sample {
 		{"prove.passkey", Prove{Frame: frame(), Purpose: "sign_in", Prompt: Prompt{Shape: AskCeremony, Kind: "passkey", Options: []byte(`{"challenge":"AAAA"}`)}, Other: true, Back: true}},
 		{"new_password.reset", NewPassword{Frame: frame(step(2, 2)), Purpose: "reset", Login: "ironman", Rules: rules}},
 		{"new_password.problem", NewPassword{Frame: frame(step(2, 2), wrong("new", "problem.password")), Purpose: "due", Login: "ironman", Rules: []Rule{rules[0], rules[1], {Key: "rule.contains", Check: "not_contain", Value: "ironman", Failed: true}}}},
-		{"new_password.change", NewPassword{Frame: frame(wrong("confirm", "problem.mismatch")), Purpose: "change", Old: true, Login: "ironman", Rules: rules}},
+		{"new_password.change", NewPassword{Frame: frame(wrong("confirm", "problem.confirm")), Purpose: "change", Old: true, Login: "ironman", Rules: rules}},
 		{"more_information", MoreInformation{Frame: frame(), Needs: []string{"totp"}, Missing: 1}},
 		{"more_information.skip", MoreInformation{Frame: frame(), Needs: []string{"totp", "email"}, Missing: 1, MaySkip: true, SkipLeft: 2, SkipUntil: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)}},
 		{"reconfirm", Reconfirm{Frame: frame(), Methods: []MethodRow{appRow, mailRow}}},
