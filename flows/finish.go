@@ -20,13 +20,32 @@ import (
 // advance commits a change and, where nothing is left to do, ends the flow in the same transaction.
 func (t *turn) advance(deed func(store.Tx) error) error {
 	t.decide()
-	if t.step == Prove && !t.decision.Password && t.flow.hidden.Asking == nil {
-		t.askOnly()
+	switch t.step {
+	case Finish:
+		return t.finish(deed)
+	case Prove:
+		if !t.decision.Password && t.flow.hidden.Asking == nil {
+			t.askOnly()
+		}
+	case Register:
+		if offers := t.offers(); t.flow.hidden.Setup == nil && len(offers) == 1 && (t.flow.Introduced || t.flow.Kind == Manage) {
+			messages, err := t.setUp(offers[0])
+			if err != nil {
+				return err
+			}
+			if queue := t.queue(messages); queue != nil {
+				return t.commit(func(tx store.Tx) error {
+					if deed != nil {
+						if err := deed(tx); err != nil {
+							return err
+						}
+					}
+					return queue(tx)
+				})
+			}
+		}
 	}
-	if t.step != Finish {
-		return t.commit(deed)
-	}
-	return t.finish(deed)
+	return t.commit(deed)
 }
 
 // askOnly puts the question at once where there is only one way to prove and asking sends nothing.

@@ -198,15 +198,24 @@ func (t *turn) registrant(k identity.Kind) method.Claimant {
 
 // offer begins to set up one kind.
 func (t *turn) offer(k identity.Kind) error {
+	messages, err := t.setUp(k)
+	if err != nil {
+		return err
+	}
+	return t.commit(t.queue(messages))
+}
+
+// setUp puts the first question of a registration, and gives what has to be sent for it.
+func (t *turn) setUp(k identity.Kind) ([]notify.Message, error) {
 	b := t.binder(k)
 	if b == nil || !slices.Contains(t.offers(), k) {
-		return errAgain
+		return nil, errAgain
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
 	defer cancel()
 	prompt, state, messages, err := b.Offer(ctx, t.registrant(k), nil)
 	if err != nil {
-		return fmt.Errorf("offer %s: %w", k, err)
+		return nil, fmt.Errorf("offer %s: %w", k, err)
 	}
 	setup := &Setup{Kind: k, At: 1, Prompt: prompt, State: state}
 	if prompt.Shape == templates.ShowSecret {
@@ -214,7 +223,7 @@ func (t *turn) offer(k identity.Kind) error {
 		setup.Intro, setup.At, setup.First, setup.Start = true, 0, prompt, state
 	}
 	t.flow.hidden.Setup = setup
-	return t.commit(t.queue(messages))
+	return messages, nil
 }
 
 func (t *turn) queue(messages []notify.Message) func(store.Tx) error {
@@ -351,24 +360,14 @@ func (t *turn) stage(a identity.Authenticator, right func(store.Tx) error) error
 
 // stageNext goes straight on to the next method that is missing.
 func (t *turn) stageNext(k identity.Kind, right func(store.Tx) error) error {
-	ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
-	defer cancel()
-	prompt, state, messages, err := t.binder(k).Offer(ctx, t.registrant(k), nil)
+	messages, err := t.setUp(k)
 	if err != nil {
-		return fmt.Errorf("offer %s: %w", k, err)
+		return err
 	}
-	setup := &Setup{Kind: k, At: 1, Prompt: prompt, State: state}
-	if prompt.Shape == templates.ShowSecret {
-		setup.Intro, setup.At, setup.First, setup.Start = true, 0, prompt, state
-	}
-	t.flow.hidden.Setup = setup
 	queue := t.queue(messages)
 	return t.commit(func(tx store.Tx) error {
-		if err := right(tx); err != nil {
+		if err := right(tx); err != nil || queue == nil {
 			return err
-		}
-		if queue == nil {
-			return nil
 		}
 		return queue(tx)
 	})

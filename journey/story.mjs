@@ -108,7 +108,7 @@ async function story() {
   await look('password')
   await fill('Password', 'not-this-one')
   await press('Sign in')
-  await page.getByText('not right').waitFor()
+  await page.locator('.error').first().waitFor()
   await look('password-wrong')
   await fill('Password', j.password)
   await press('Sign in')
@@ -141,7 +141,7 @@ async function story() {
   await press('Next')
   await fill('Code', '000000')
   await press('Verify')
-  await page.getByText('not right').waitFor()
+  await page.locator('.error').first().waitFor()
   await look('register-code-wrong')
   await page.goBack() // the back button meets the true step
   await page.reload()
@@ -191,7 +191,7 @@ async function story() {
   }
   await fill('Password', 'jarvis-suits-up')
   await press('Sign in')
-  await page.getByText('not right').waitFor()
+  await page.locator('.error').first().waitFor()
   await fill('Password', 'a-brand-new-suit-42')
   await press('Sign in')
   await page.waitForURL(j.wiki + '**')
