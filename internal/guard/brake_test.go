@@ -1,11 +1,15 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/internal/store/storetest"
 )
 
 // assault fails one proof for each of n users, from networks of their own, gap apart.
@@ -70,6 +74,26 @@ func TestRS04ATenantUnderAttackBecomesHotAndCoolsDown(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestA47ABrakeThatCannotBeReadIsOn(t *testing.T) {
+	var broken atomic.Bool
+	db := storetest.Open(t, storetest.SQLiteURL(t), store.Options{Fault: func(op string) error {
+		if broken.Load() && op == "query" {
+			return errors.New("disk failed")
+		}
+		return nil
+	}})
+	g := New(db.Tenant("avengers"), Options{Ring: secret.NewRing()})
+	for _, want := range []bool{false, true} {
+		broken.Store(want)
+		_ = g.db.Read(t.Context(), func(tx store.Tx) error {
+			if got := g.Hot(tx); got != want {
+				t.Errorf("hot: %v, want %v", got, want)
+			}
+			return nil
+		})
+	}
 }
 
 func TestRightProofsHeatNothing(t *testing.T) {

@@ -36,7 +36,7 @@ func browserKey(device, user string) string { return secret.Digest(device + "/" 
 // from strangers', and no proof of anything.
 func (g *Guard) KnownBrowser(tx store.Tx, r *http.Request, user string) bool {
 	device, ok := g.device(r)
-	if !ok || user == "" {
+	if !ok {
 		return false
 	}
 	v, err := g.browsers.Get(tx, browserKey(device, user))

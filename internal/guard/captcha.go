@@ -168,8 +168,8 @@ func (g *Guard) open(flow, id string, now time.Time) (ticket, error) {
 	if flow == "" || len(id) > ticketSize {
 		return t, ErrCaptcha
 	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(id)
-	if err != nil {
+	sealed, err := base64.RawURLEncoding.DecodeString(id)
+	if err != nil || base64.RawURLEncoding.EncodeToString(sealed) != id { // one ticket has one spelling
 		return t, ErrCaptcha
 	}
 	plain, err := g.tickets.Open(flow, sealed)

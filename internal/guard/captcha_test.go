@@ -138,6 +138,7 @@ func TestA23NothingButAFreshTicketOfThisFlowWithItsAnswerIsAccepted(t *testing.T
 			{"an unknown ticket", func(c templates.Captcha) url.Values { return form(secret.Token(), solve(c)) }},
 			{"a ticket cut short", func(c templates.Captcha) url.Values { return form(c.ID[:len(c.ID)-4], solve(c)) }},
 			{"a ticket made longer", func(c templates.Captcha) url.Values { return form(c.ID+"AAAA", solve(c)) }},
+			{"a ticket with a new line in it", func(c templates.Captcha) url.Values { return form(c.ID[:9]+"\n"+c.ID[9:], solve(c)) }},
 			{"a ticket with one character changed", func(c templates.Captcha) url.Values {
 				b := []byte(c.ID)
 				b[len(b)/2] ^= 1
@@ -171,6 +172,13 @@ func TestA23NothingButAFreshTicketOfThisFlowWithItsAnswerIsAccepted(t *testing.T
 				}
 			})
 		}
+		h.Run("a ticket of another sort that would count by waiting", func(t *testing.T) {
+			c := h.offer("flow")
+			h.clock.Advance(time.Minute)
+			if err := picture.Redeem(t.Context(), "flow", "n", form(c.ID, "")); !errors.Is(err, ErrCaptcha) {
+				t.Errorf("%v, want ErrCaptcha", err)
+			}
+		})
 		h.Run("a ticket that has expired", func(t *testing.T) {
 			for _, answered := range []bool{true, false} {
 				c := h.offer("flow")
@@ -208,14 +216,14 @@ func TestA23NothingButAFreshTicketOfThisFlowWithItsAnswerIsAccepted(t *testing.T
 			if err := h.redeem("flow", right); err != nil {
 				t.Fatal(err)
 			}
-			for range 14 {
+			for range 16 {
 				if err := h.redeem("flow", right); !errors.Is(err, ErrCaptcha) {
 					t.Errorf("%v, want ErrCaptcha", err)
 				}
 				if err := h.redeem("flow", form(c.ID, "")); err == nil {
 					t.Error("redeemed by waiting after it was spent")
 				}
-				h.clock.Advance(time.Minute)
+				h.clock.Advance(59 * time.Second)
 			}
 		})
 		h.Run("a ticket that was spent by a wrong answer", func(t *testing.T) {
@@ -237,6 +245,22 @@ func TestA23NothingButAFreshTicketOfThisFlowWithItsAnswerIsAccepted(t *testing.T
 			}
 		})
 	})
+}
+
+func TestA23OneNumberHasOneSpelling(t *testing.T) {
+	p := Puzzle{Salt: "salt", Bits: 6}
+	for _, form := range []string{"%d", "0%d", "+%d", "-%d", " %d", "%d ", "%d.", "0x%x", "%d_0"} {
+		solved := false
+		for n := 0; n < 2000; n++ {
+			solved = solved || ProofOfWork{}.Check(p, fmt.Sprintf(form, n))
+		}
+		if want := form == "%d"; solved != want {
+			t.Errorf("a number written like %q solves a puzzle: %v, want %v", form, solved, want)
+		}
+	}
+	if (ProofOfWork{}).Check(Puzzle{}, "0") || (&Image{}).Check(Puzzle{}, "") {
+		t.Error("a puzzle without a question is solved")
+	}
 }
 
 func TestATicketCountsByWaiting(t *testing.T) {

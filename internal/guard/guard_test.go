@@ -325,6 +325,45 @@ func TestF06ADirectoryThatIsDownNeverCounts(t *testing.T) {
 	})
 }
 
+func TestAnAttemptEndsOnceAndOnlyWithItsTransaction(t *testing.T) {
+	each(t, Options{}, func(h *house) {
+		trial := Trial{For: SignIn, User: "u1", Network: "n", Password: "x"}
+		crowd := func() (n int) {
+			err := h.g().db.Read(h.Context(), func(tx store.Tx) error {
+				v, err := h.g().crowd(tx, networkKey(trial), h.clock.Now())
+				n = v.sum()
+				return err
+			})
+			if err != nil {
+				h.Fatal(err)
+			}
+			return n
+		}
+		h.many(3, Trial{For: SignIn, User: "u2", Network: "n"})
+		a := h.try(trial)
+		if err := errors.Join(a.GiveBack(h.Context()), a.GiveBack(h.Context())); err != nil {
+			h.Fatal(err)
+		}
+		h.write(a.Right)
+		if n := crowd(); n != 3 {
+			h.Errorf("%d count for the network, want the three of somebody else", n)
+		}
+		a = h.try(trial)
+		failed := errors.New("the deed failed")
+		err := h.g().db.Write(h.Context(), func(tx store.Tx) error { return errors.Join(a.Right(tx), failed) })
+		if !errors.Is(err, failed) {
+			h.Fatal(err)
+		}
+		if n, m := h.failures(trial), crowd(); n != 1 || m != 4 {
+			h.Errorf("%d and %d count after the deed failed, want 1 and 4", n, m)
+		}
+		h.write(a.Right)
+		if n, m := h.failures(trial), crowd(); n != 0 || m != 3 {
+			h.Errorf("%d and %d count after the deed was done, want 0 and 3", n, m)
+		}
+	})
+}
+
 func (h *house) hot() (hot bool) {
 	h.Helper()
 	err := h.g().db.Read(h.Context(), func(tx store.Tx) error { hot = h.g().Hot(tx); return nil })
@@ -332,6 +371,22 @@ func (h *house) hot() (hot bool) {
 		h.Fatal(err)
 	}
 	return hot
+}
+
+func TestEN09GuessingCodesSlowlyMeetsTheWaitsToo(t *testing.T) {
+	each(t, Options{}, func(h *house) {
+		trial := Trial{For: Code, User: "u1", Authenticator: "a1"}
+		through := 0
+		for h.wrong(trial) && through < 100 {
+			through++
+			if through < 20 {
+				h.clock.Advance(10 * time.Minute)
+			}
+		}
+		if until, _ := h.peek(trial); through != 20 || until.Sub(h.clock.Now()) != time.Minute {
+			h.Errorf("%d were let through, then a wait of %v; want 20, then a minute", through, until.Sub(h.clock.Now()))
+		}
+	})
 }
 
 func TestA26AStrangerCannotLockTheOwnerOut(t *testing.T) {

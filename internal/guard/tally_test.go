@@ -100,6 +100,44 @@ func TestATryTakenBackHasNeverBeenMade(t *testing.T) {
 	}
 }
 
+func TestALongSiegeIsRememberedInLittleSpace(t *testing.T) {
+	r := DefaultLimits().rules().password
+	var v tally
+	for i := range 200 {
+		now := noon.Add(time.Duration(i) * time.Hour)
+		if until, _ := v.raise(r, now, fmt.Sprint(i), ""); !until.IsZero() {
+			t.Fatalf("try %d has to wait until %v", i+1, until)
+		}
+		if len(v.Marks) > 20 {
+			t.Fatalf("%d marks are kept", len(v.Marks))
+		}
+	}
+	now := noon.Add(199 * time.Hour)
+	for range 3 { // the oldest that are known were never wrong
+		v.drop(r, v.Marks[0].ID)
+		if until := v.barred(r, now); until.Sub(now) != time.Hour {
+			t.Fatalf("has to wait %v, want an hour", until.Sub(now))
+		}
+	}
+}
+
+func TestEN09ACodeTakenBackDoesNotRestartTheSlowCount(t *testing.T) {
+	r := DefaultLimits().rules().codes
+	var v tally
+	now := noon
+	for i := range 19 {
+		v.raise(r, now, fmt.Sprint(i), "")
+		now = now.Add(2 * time.Minute)
+	}
+	v.raise(r, now, "back", "")
+	v.drop(r, "back")
+	now = now.Add(2 * time.Minute)
+	v.raise(r, now, "twentieth", "")
+	if until := v.barred(r, now); until.Sub(now) != time.Minute {
+		t.Errorf("after twenty slow wrong codes: wait until %v", until)
+	}
+}
+
 func TestTheLastThreeWrongPasswordsAreRememberedAndNoMore(t *testing.T) {
 	r := DefaultLimits().rules().password
 	var v tally
@@ -149,6 +187,25 @@ func TestAClockPutRightBarsNobodyForLong(t *testing.T) {
 		if until, _ := v.raise(r, noon.Add(-time.Minute), "x", ""); until.IsZero() {
 			t.Error("a clock put back by a minute opened the bar")
 		}
+	}
+}
+
+func TestATideFromAWrongClockBarsNobody(t *testing.T) {
+	s := surge{count: 3, per: 10 * time.Minute}
+	var v tide
+	for range 5 {
+		v.raise(s, noon.AddDate(1, 0, 0))
+	}
+	v.settle(s, noon)
+	if v.sum() != 0 {
+		t.Errorf("%d tries from a clock that was a year ahead count", v.sum())
+	}
+	for range 3 {
+		v.raise(s, noon)
+	}
+	v.settle(s, noon.Add(-5*time.Minute))
+	if v.barred(s).IsZero() {
+		t.Error("a clock put back by five minutes opened the bar")
 	}
 }
 

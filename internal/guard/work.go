@@ -28,10 +28,10 @@ func (ProofOfWork) Kind() string { return "proof_of_work" }
 
 func (w ProofOfWork) Offer(hot bool) (Puzzle, error) {
 	p := Puzzle{Salt: secret.ID(), Bits: w.Bits, Wait: w.Wait}
-	if p.Bits == 0 {
+	if p.Bits < 1 {
 		p.Bits = workBits
 	}
-	if p.Wait == 0 {
+	if p.Wait <= 0 {
 		p.Wait = 15 * time.Second
 	}
 	if hot {
