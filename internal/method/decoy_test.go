@@ -31,13 +31,24 @@ func TestRS13_EvenTheRightGuessAtACodeNobodyGotProvesNothing(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	blank := empty
-	issued, code := m.issue(blank, string(blank.For), "mail-2", "")
-	s, err := json.Marshal(issued)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.Verify(t.Context(), blank, s, url.Values{"code": {code}}); !errors.Is(err, ErrRejected) {
-		t.Errorf("an authenticator without an address: %v", err)
+	for name, x := range map[string]struct {
+		user    directory.UserID
+		held    identity.Authenticator
+		address string
+	}{
+		"an authenticator without an address": {"id-ironman", identity.Authenticator{ID: "mail-2", Kind: identity.Email}, ""},
+		"an authenticator without an id":      {"id-ironman", identity.Authenticator{Kind: identity.Email, Data: []byte("ironman@stark.example")}, "ironman@stark.example"},
+		"an authenticator of nobody":          {"", identity.Authenticator{ID: "mail-2", Kind: identity.Email, Data: []byte("ironman@stark.example")}, "ironman@stark.example"},
+	} {
+		who := decoy
+		who.User.ID, who.Authenticators = x.user, []identity.Authenticator{x.held}
+		issued, code := m.issue(who, string(who.For), x.held.ID, x.address)
+		s, err := json.Marshal(issued)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Verify(t.Context(), who, s, url.Values{"code": {code}}); !errors.Is(err, ErrRejected) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -73,7 +73,7 @@ func (m TOTP) Verify(_ context.Context, who Claimant, _ State, answer url.Values
 				seed, id = a.Data, a.ID
 			}
 		}
-		if step, ok := match(seed, typed, who.Now); ok && id != "" && found == "" {
+		if step, ok := match(seed, typed, who.Now); ok && found == "" {
 			found, used = id, step
 		}
 	}

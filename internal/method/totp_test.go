@@ -101,6 +101,25 @@ func TestA15_ATOTPStepIsNeverAcceptedTwice(t *testing.T) {
 	})
 }
 
+func TestA15_ACodeThatTwoStepsShareIsSpentForBoth(t *testing.T) {
+	// With this seed the steps 153567 and 153569 have the same code, 468457.
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		s := scenes()["totp"]()
+		h := db.Tenant("avengers")
+		keep(t, h, s.rows)
+		for n, want := range []error{nil, store.ErrChanged} {
+			s.who.Now = time.Unix((153568+2*int64(n))*30, 0) // first both are near, then only the later one
+			r, err := s.method.Verify(t.Context(), s.who, nil, field("code", "468457"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Write(t.Context(), r.Spend); !errors.Is(err, want) {
+				t.Errorf("use %d: %v, want %v", n+1, err, want)
+			}
+		}
+	})
+}
+
 func TestAnyOfTheUsersAppsMayAnswer(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		h := db.Tenant("avengers")
@@ -156,8 +175,13 @@ func TestCodesAreReadAsPeopleTypeThem(t *testing.T) {
 		"０８１８０４": true, "٠٨١٨٠٤": true, "۰۸۱۸۰۴": true, "०८१८०४": true, "𝟎𝟖𝟏𝟖𝟎𝟒": true,
 		"O81804": false, "²81804": false, "①81804": false, "81804": false, "0081804": false, "081804.": false, "+081804": false, "Ⅷ81804": false,
 	} {
-		if _, err := (method.TOTP{}).Verify(t.Context(), who, nil, field("code", typed)); (err == nil) != good {
+		_, err := (method.TOTP{}).Verify(t.Context(), who, nil, field("code", typed))
+		if (err == nil) != good {
 			t.Errorf("%q: %v, want accepted %v", typed, err, good)
+		}
+		var why *method.Rejection
+		if errors.As(err, &why) && why.Key != "problem.code_form" {
+			t.Errorf("%q, which is no code of six digits, is rejected as %s", typed, why.Key)
 		}
 	}
 }
@@ -210,6 +234,8 @@ func TestEN03_AnAppIsBoundByACodeOfItsOwnSeed(t *testing.T) {
 				t.Errorf("%s: bound %+v", what, b)
 			}
 		}
+		_, err := m.Bind(t.Context(), who, method.State(`{"id":"x","seed":"","shown":true}`), field("code", appCode(t, nil, noon)))
+		rejected(t, "the code of an empty seed", err)
 		for _, forged := range []method.State{nil, method.State("{}"), method.State("null"), typing[:len(typing)/2],
 			method.State(`{"id":"x","seed":"","shown":true}`), method.State(`{"id":"x","seed":"AAAA","shown":true}`), method.State(`{"seed":"` + base64.StdEncoding.EncodeToString(seed) + `","shown":true}`)} {
 			_, err := m.Bind(t.Context(), who, forged, field("code", appCode(t, seed, noon)))

@@ -273,6 +273,22 @@ func TestSE03_A46_ASessionEndsAtItsLimitsToTheSecond(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a limit that the operator lowers holds for sessions begun before", func(t *testing.T) {
+		storetest.EachClock(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+			cookie, _ := open(t, db, "avengers", clock, limits).begin("ironman", "")
+			lower := limits
+			lower.Absolute = 10 * time.Minute
+			r := open(t, db, "avengers", clock, lower)
+			clock.Advance(lower.Absolute - time.Second)
+			if !r.alive(cookie) {
+				t.Fatal("it ended early")
+			}
+			clock.Advance(time.Second)
+			if r.alive(cookie) {
+				t.Error("it outlived the new limit")
+			}
+		})
+	})
 	t.Run("the clock set back ten minutes makes no session immortal", func(t *testing.T) {
 		eachRoom(t, func(t *testing.T, r room) {
 			r.clock.Advance(10 * time.Minute) // the clock runs ahead
