@@ -372,6 +372,39 @@ func (b *browser) post(pairs ...string) page {
 	return b.send(b.last.url.String(), form)
 }
 
+// try is post for a server that may be gone: whatever comes of it is for the caller to find out.
+func (b *browser) try(pairs ...string) {
+	form := url.Values{"csrf": {first2(hidden(b.last.body, "csrf"), "value")}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		form.Set(pairs[i], pairs[i+1])
+	}
+	r, err := http.NewRequest(http.MethodPost, b.last.url.String(), strings.NewReader(form.Encode()))
+	if err != nil {
+		b.h.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	maps.Copy(r.Header, b.header)
+	if res, err := b.client.Do(r); err == nil {
+		res.Body.Close()
+	}
+}
+
+// browserFrom is a browser behind a proxy that names its address.
+func (h *house) browserFrom(address string) *browser {
+	b := h.browser()
+	b.header = http.Header{"X-Forwarded-For": {address}}
+	return b
+}
+
+// realClock is a clock that was set to now; catchUp sets it again.
+func realClock() *storetest.Clock {
+	c := storetest.NewClock()
+	c.Advance(time.Since(c.Now()))
+	return c
+}
+
+func catchUp(h *house) { h.clock.Advance(time.Since(h.clock.Now())) }
+
 func (b *browser) send(address string, form url.Values) page {
 	b.h.t.Helper()
 	r, err := http.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode()))
