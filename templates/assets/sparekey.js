@@ -225,7 +225,7 @@
           + (((x >>> 7) | (x << 25)) ^ ((x >>> 18) | (x << 14)) ^ (x >>> 3))
           + (((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10))) | 0;
       }
-      let [a, b, c, d, e, f, g, h] = state;
+      let a = state[0], b = state[1], c = state[2], d = state[3], e = state[4], f = state[5], g = state[6], h = state[7];
       for (let i = 0; i < 64; i++) {
         const t = (h + (((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7))) + ((e & f) ^ (~e & g)) + K[i] + W[i]) | 0;
         const u = ((((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10))) + ((a & b) ^ (a & c) ^ (b & c))) | 0;
@@ -234,12 +234,8 @@
       state[0] += a; state[1] += b; state[2] += c; state[3] += d; state[4] += e; state[5] += f; state[6] += g; state[7] += h;
     }
     function zeros(state) {
-      let n = 0;
-      for (const word of state) {
-        n += Math.clz32(word);
-        if (word !== 0) break;
-      }
-      return n;
+      for (let i = 0; i < 8; i++) if (state[i] !== 0) return 32 * i + Math.clz32(state[i]);
+      return 256;
     }
     onmessage = (e) => {
       const { salt, bits, from } = e.data, text = new TextEncoder().encode(salt);
