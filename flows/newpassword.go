@@ -28,6 +28,7 @@ func (t *turn) showNewPassword() (templates.Page, error) {
 	}
 	rules, _ := t.Policy.Passwords.Accept("", t.context()...)
 	for _, r := range rules {
+		r.Fail = t.flow.Problem.Key == "problem."+r.Rule
 		page.Rules = append(page.Rules, shown(r))
 	}
 	return page, nil

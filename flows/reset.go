@@ -2,6 +2,7 @@ package flows
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/sparekey-id/sparekey/internal/policy"
 	"github.com/sparekey-id/sparekey/internal/secret"
@@ -102,7 +103,17 @@ func (t *turn) actWhat() error {
 }
 
 func (t *turn) showRefused() (templates.Page, error) {
-	return templates.DeadEnd{Frame: t.frame(), Reference: t.flow.ID, Back: t.back()}, nil
+	return templates.DeadEnd{Frame: t.frame(), Reference: reference(t.flow.ID), Back: t.back()}, nil
+}
+
+// reference is the number a person reads to an operator: the first twelve characters of an id, in groups of four.
+// The journal finds the flow by it, however it is typed.
+func reference(id string) string {
+	if len(id) < 12 {
+		return id
+	}
+	id = strings.ToUpper(id[:12])
+	return id[:4] + "-" + id[4:8] + "-" + id[8:]
 }
 
 func (t *turn) actRefused() error { return errAgain }
