@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sort"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,7 +42,7 @@ WHERE shelf.until <= $7`
 	shelfHold    = `SELECT key, owner, version, until, value FROM shelf WHERE tenant = $1 AND shelf = $2 AND key = $3`
 	shelfPut     = `UPDATE shelf SET owner = $4, version = version + 1, until = $5, value = $6 WHERE tenant = $1 AND shelf = $2 AND key = $3`
 	shelfFirst   = `INSERT INTO shelf (tenant, shelf, key, owner, version, until, value) VALUES ($1, $2, $3, $4, 1, $5, $6) ON CONFLICT (tenant, shelf, key) DO NOTHING`
-	shelfOwned   = `SELECT key, owner, version, until, value FROM shelf WHERE tenant = $1 AND owner = $2 AND shelf = $3 AND until > $4 AND owner <> '' ORDER BY key`
+	shelfOwned   = `SELECT key, owner, version, until, value FROM shelf WHERE tenant = $1 AND owner = $2 AND shelf = $3 AND until > $4 AND owner <> ''`
 	shelfDropAll = `DELETE FROM shelf WHERE tenant = $1 AND owner = $2 AND shelf = $3 AND owner <> '' RETURNING key, owner, version, until, value`
 )
 
@@ -166,7 +167,6 @@ func (s Shelf[T]) DropOwned(tx Tx, owner string) ([]Record[T], error) {
 			live = append(live, r)
 		}
 	}
-	sort.Slice(live, func(i, j int) bool { return live[i].Key < live[j].Key })
 	return live, nil
 }
 
@@ -184,6 +184,8 @@ func (s Shelf[T]) all(tx Tx, what, query string, args ...any) ([]Record[T], erro
 		}
 		all = append(all, r)
 	}
+	// Sorted here: asked to sort, SQLite would walk the whole shelf in order of its keys instead of the owner's few records.
+	slices.SortFunc(all, func(a, b Record[T]) int { return strings.Compare(a.Key, b.Key) })
 	return all, s.wrap(what, rows.Err())
 }
 

@@ -7,8 +7,7 @@ const sweepAtOnce = 500
 
 // Sweep removes the expired records of all shelves and tenants and returns how many there were.
 func (db *DB) Sweep(ctx context.Context) (int64, error) {
-	query := `DELETE FROM shelf WHERE (tenant, shelf, key) IN (SELECT tenant, shelf, key FROM shelf WHERE until <= $1 ORDER BY until LIMIT $2` +
-		db.engine.skipping() + `) AND until <= $1`
+	query := sweepText(db.engine)
 	var total int64
 	for {
 		var n int64
@@ -25,4 +24,10 @@ func (db *DB) Sweep(ctx context.Context) (int64, error) {
 			return total, nil
 		}
 	}
+}
+
+// sweepText looks at the end twice, since on PostgreSQL a record may get a new one between being found and being removed.
+func sweepText(e engine) string {
+	return `DELETE FROM shelf WHERE (tenant, shelf, key) IN (SELECT tenant, shelf, key FROM shelf WHERE until <= $1 ORDER BY until LIMIT $2` +
+		e.skipping() + `) AND until <= $1`
 }
