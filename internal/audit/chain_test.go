@@ -198,6 +198,17 @@ func TestAChainMadeAnewWithoutTheKeyIsFound(t *testing.T) {
 }
 
 func TestAHeadThatIsGoneOrDamagedIsTold(t *testing.T) {
+	t.Run("damaged, and every row removed", func(t *testing.T) {
+		each(t, func(t *testing.T, r *room) {
+			r.some(3)
+			r.exec(`DELETE FROM journal WHERE tenant = $1`)
+			r.exec(`UPDATE setting SET value = $3 WHERE tenant = $1 AND name = $2`, headName, []byte("{}"))
+			r.some(1)
+			if v := r.verdict(); v.OK() || v.Marked || v.Linked != 1 {
+				t.Errorf("verdict %+v, want the head not to be ours", v)
+			}
+		})
+	})
 	for name, harm := range map[string]func(r *room){
 		"gone": func(r *room) { r.exec(`DELETE FROM setting WHERE tenant = $1 AND name = $2`, headName) },
 		"damaged": func(r *room) {

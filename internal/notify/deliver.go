@@ -237,3 +237,10 @@ func pause(tries int64) time.Duration {
 	}
 	return half + time.Duration(n.Int64())
 }
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -7,13 +7,11 @@ import (
 	"time"
 )
 
-// line is the connection to a mail server on which every read and every write has step, and all of them together have until end.
-// Deadlines set by others, who would put them off with each command, do not count: a server that answers a letter at a time holds
-// nobody up for long.
+// line is the connection to a mail server on which every read and every write has step, whatever deadlines others set, and which
+// anybody may hang up at any time: a server that answers a letter at a time holds nobody up for long.
 type line struct {
 	net.Conn // nil until dialled
 	step     time.Duration
-	end      time.Time
 	mu       sync.Mutex
 	over     bool
 }
@@ -48,14 +46,14 @@ func (l *line) SetReadDeadline(time.Time) error  { return nil }
 func (l *line) SetWriteDeadline(time.Time) error { return nil }
 
 func (l *line) Read(b []byte) (int, error) {
-	if err := l.Conn.SetReadDeadline(earlier(time.Now().Add(l.step), l.end)); err != nil {
+	if err := l.Conn.SetReadDeadline(time.Now().Add(l.step)); err != nil {
 		return 0, err
 	}
 	return l.Conn.Read(b)
 }
 
 func (l *line) Write(b []byte) (int, error) {
-	if err := l.Conn.SetWriteDeadline(earlier(time.Now().Add(l.step), l.end)); err != nil {
+	if err := l.Conn.SetWriteDeadline(time.Now().Add(l.step)); err != nil {
 		return 0, err
 	}
 	return l.Conn.Write(b)

@@ -144,6 +144,37 @@ func TestA39_TheSubjectIsOneLineAndReadsAsItWasWritten(t *testing.T) {
 	}
 }
 
+func TestA39_AMessageIDAndABodyAddNothingEither(t *testing.T) {
+	for _, text := range append([]string{"a@b.example>\r\nBcc: <e@e.example", "no-domain", "a b@c.example"}, hostile...) {
+		e := letterTo("ironman@stark.example")
+		e.MessageID = text
+		if _, err := compose(e, time.Now()); !permanent(err) {
+			t.Errorf("the message id %q: %v, want a refusal for good", text, err)
+		}
+		e = letterTo("ironman@stark.example")
+		if e.Text, e.HTML = text+"\r\n.\r\n"+text, text; strings.ContainsRune(text, 0) {
+			if _, err := compose(e, time.Now()); !permanent(err) {
+				t.Errorf("the text %q: %v, want a refusal for good", text, err)
+			}
+			continue
+		}
+		m, err := compose(e, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if _, err := m.WriteTo(&b); err != nil {
+			t.Fatal(err)
+		}
+		sound(t, b.String(), e.Subject, e.To)
+	}
+	e := letterTo("ironman@stark.example")
+	e.Text = " \n"
+	if _, err := compose(e, time.Now()); !permanent(err) {
+		t.Errorf("a message without a text: %v, want a refusal for good", err)
+	}
+}
+
 func FuzzZ07_AMessageHasOneRecipientAndTheSameHeader(f *testing.F) {
 	for i, text := range hostile {
 		f.Add(text, "ironman@stark.example", "no-reply@login.example", "text", "<p>text</p>")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
@@ -69,7 +68,7 @@ func (o *Outbox) queue(tx store.Tx, m Message) error {
 	}
 	_, err = tx.Exec(`INSERT INTO outbox (tenant, id, user_id, recipient, body, created_at, due_at, until, tries, leased_until, sent_at, state, kind)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0, $9, $10)`,
-		id, m.User, recipient, body, store.Micros(now), store.Micros(earlier(now, m.Until)), store.Micros(m.Until), state, kind(m))
+		id, m.User, recipient, body, store.Micros(now), store.Micros(now), store.Micros(m.Until), state, kind(m))
 	return err
 }
 
@@ -86,11 +85,4 @@ func (o *Outbox) Erase(tx store.Tx, user string) error {
 func kind(m Message) string {
 	name := fmt.Sprintf("%T", m.Mail)
 	return name[strings.LastIndexByte(name, '.')+1:]
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

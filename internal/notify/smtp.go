@@ -73,8 +73,7 @@ func (s *SMTP) Send(ctx context.Context, e Envelope) error {
 	step := cmp.Or(s.Timeout, 10*time.Second)
 	ctx, cancel := context.WithTimeout(ctx, 3*step)
 	defer cancel()
-	end, _ := ctx.Deadline()
-	line := &line{step: step, end: end}
+	line := &line{step: step}
 	client, err := gomail.NewClient(s.Host, s.options(e, line)...)
 	if err != nil {
 		return fmt.Errorf("smtp: %w", err)
