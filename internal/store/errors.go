@@ -25,7 +25,7 @@ func gaveUp(ctx context.Context) error {
 	return fmt.Errorf("%w: gave up waiting: %w", ErrUnavailable, context.Cause(ctx))
 }
 
-// faulty is an error of Options.Fault, seen as the engine's own.
+// faulty is an error of Options.Fault, or of a statement that frames a transaction: whatever it is, the store did not do its work.
 func faulty(err error) error {
 	if err == nil || errors.Is(err, ErrUnavailable) {
 		return err

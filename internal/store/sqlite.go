@@ -67,11 +67,11 @@ func (s *sqliteEngine) job(f func(link) error) (*group, error) {
 	}()
 	var err error
 	if shared {
-		err = s.writer.run(sqliteSavepoint)
+		err = faulty(s.writer.run(sqliteSavepoint))
 	}
 	if err == nil {
 		if err = f(s.writer); err == nil && shared {
-			err = s.writer.run(sqliteRelease)
+			err = faulty(s.writer.run(sqliteRelease))
 		}
 	}
 	finished = true
@@ -87,7 +87,7 @@ func (s *sqliteEngine) begin() error {
 	if err := s.db.check("begin"); err != nil {
 		return err
 	}
-	if err := s.writer.run(sqliteBegin); err != nil {
+	if err := faulty(s.writer.run(sqliteBegin)); err != nil {
 		return err
 	}
 	s.group = &group{done: make(chan struct{})}
@@ -122,7 +122,7 @@ func (s *sqliteEngine) pass() {
 func (s *sqliteEngine) commit() {
 	err := s.db.check("commit")
 	if err == nil {
-		err = s.writer.commit()
+		err = faulty(s.writer.commit())
 	}
 	if err != nil {
 		s.writer.run(sqliteRollback)

@@ -37,8 +37,8 @@ func existingSQLite(ctx context.Context, path string, db *DB) (*sqliteEngine, er
 	if info.IsDir() {
 		return nil, errors.New("it is a folder")
 	}
-	if info.Size() == 0 {
-		return nil, fmt.Errorf("%w: the file is empty; restore it, or remove it to begin anew", ErrDamaged)
+	if info.Size() < 512 { // no database is that small, but SQLite would take the file for a new one
+		return nil, fmt.Errorf("%w: the file is empty or nearly so; restore it, or remove it to begin anew", ErrDamaged)
 	}
 	s := &sqliteEngine{db: db, path: path}
 	if s.writer, err = openSQLiteConn(path, true); err != nil {
