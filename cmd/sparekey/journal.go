@@ -25,7 +25,7 @@ func journalCommand(c *call) error {
 	defer done()
 	switch verb {
 	case "tail":
-		list, err := a.Journal.Tail(c.ctx, 0, 0)
+		list, err := a.Journal.Tail(c.ctx, -1, 50)
 		if err != nil {
 			return err
 		}

@@ -191,6 +191,9 @@ func (a *Admin) Erase(tx store.Tx, user directory.UserID) error {
 	if err := a.Guard.Lift(tx, string(user)); err != nil {
 		return err
 	}
+	if err := a.Outbox.Erase(tx, string(user)); err != nil {
+		return err
+	}
 	return a.Journal.Erase(tx, string(user))
 }
 
