@@ -170,15 +170,8 @@ func (t *turn) reset(next string) error {
 // replace is commit for a deed that ends the user's flows, this one among them: the record is put back.
 func (t *turn) replace(deed func(store.Tx) error) error {
 	return t.commit(func(tx store.Tx) error {
-		if err := deed(tx); err != nil {
-			return err
-		}
-		if _, err := t.shelf.Get(tx, t.flow.ID); err == nil {
-			return nil
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		return t.shelf.Add(tx, t.flow.ID, t.flow.owner(), t.flow.Until, *t.flow)
+		t.again = true
+		return deed(tx)
 	})
 }
 
@@ -234,7 +227,7 @@ func (t *turn) change(old, next string) error {
 	}
 	t.flow.Renewed = true
 	t.user.State &^= directory.Expired | directory.MustChange
-	t.account.Epoch++
+	t.account.Epoch = max(t.account.Epoch, 1) + 1 // what End makes of it
 	own := t.session
 	deed := func(tx store.Tx) error {
 		if err := t.Accounts.Settled(tx, user, flow); err != nil {
@@ -260,7 +253,9 @@ func (t *turn) change(old, next string) error {
 			return t.continueSession(tx, own)
 		})
 	}
-	t.decide()
+	if t.decide(); t.step == Finish {
+		return t.signIn(deed)
+	}
 	return t.replace(deed)
 }
 

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/method"
+	"github.com/sparekey-id/sparekey/internal/notify"
+	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/templates"
 )
@@ -151,6 +154,9 @@ func (t *turn) ask(choice, address string) error {
 	sends := prompt.Shape == templates.AskCode && !prompt.Resend.IsZero()
 	if sends {
 		t.flow.Notice = "code_sent"
+		if len(messages) == 0 {
+			messages = []notify.Message{t.nobodysCode()}
+		}
 	}
 	return t.commit(func(tx store.Tx) error {
 		if !sends {
@@ -163,6 +169,13 @@ func (t *turn) ask(choice, address string) error {
 		}
 		return t.Outbox.Queue(tx, messages...)
 	})
+}
+
+// nobodysCode is queued where there is nobody to send a code to: rendered, sealed and stored like any other, and over
+// before it could be sent, so that time and writes tell nothing (SECURITY RS-02, RS-03).
+func (t *turn) nobodysCode() notify.Message {
+	return notify.Message{To: "nobody@invalid.example", Lang: t.flow.Lang, Until: t.Now().Add(-time.Minute),
+		Mail: templates.CodeMail{Letter: t.letter(), Code: secret.Digits(6), Minutes: 5, Purpose: string(t.flow.use())}}
 }
 
 // verify checks an answer: counted before it is compared, and proven in one transaction with what it spends.

@@ -327,6 +327,12 @@ func (t *turn) stage(a identity.Authenticator, right func(store.Tx) error) error
 	}
 	staged := f.hidden.Staged
 	f.Registered = true
+	for _, a := range staged {
+		// Possession was proven in this flow: nobody is asked for the same app twice in a row.
+		if t.Policy.Traits[a.Kind].For(identity.SignIn) {
+			f.prove(identity.Proof{Kind: a.Kind, Authenticator: a.ID, At: t.Now()})
+		}
+	}
 	return t.commit(func(tx store.Tx) error {
 		if err := right(tx); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/account"
@@ -57,7 +58,7 @@ func (f *Flows) settleOld(ctx context.Context) error {
 func (f *Flows) SettleAll(ctx context.Context) error {
 	var open []account.Account
 	err := f.Store.Read(ctx, func(tx store.Tx) (err error) {
-		open, err = f.Accounts.Unsettled(tx, f.Now().Add(1))
+		open, err = f.Accounts.Unsettled(tx, f.Now().Add(time.Minute))
 		return err
 	})
 	for _, c := range open {
