@@ -11,10 +11,10 @@ import (
 
 // Mail is one mail as it would have left the house.
 type Mail struct {
-	ID            int
-	At            time.Time
-	To, Subject   string
-	Text, HTML    string
+	ID          int
+	At          time.Time
+	To, Subject string
+	Text, HTML  string
 }
 
 // Mailbox keeps the last mails sent, whoever they are for. It is safe for concurrent use.
