@@ -2,7 +2,9 @@ package demo
 
 import (
 	"context"
+	"html/template"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -22,6 +24,15 @@ type Mailbox struct {
 	mu    sync.Mutex
 	next  int
 	mails []Mail
+}
+
+var link = regexp.MustCompile(`https?://[^\s<>"]+`)
+
+// Linked is the text with its addresses made links.
+func (m Mail) Linked() template.HTML {
+	return template.HTML(link.ReplaceAllStringFunc(template.HTMLEscapeString(m.Text), func(address string) string {
+		return `<a href="` + address + `">` + address + `</a>`
+	}))
 }
 
 const mailboxHolds = 200

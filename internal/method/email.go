@@ -89,7 +89,7 @@ func (m Email) letter(who Claimant, purpose, address, code string) []notify.Mess
 }
 
 func askMailed(who Claimant, hint string) templates.Prompt {
-	return templates.Prompt{Shape: templates.AskCode, Kind: string(identity.Email), Hint: hint, Resend: who.Now.Add(resendFrom)}
+	return templates.Prompt{Shape: templates.AskCode, Kind: string(identity.Email), Hint: hint, Resend: who.Now.Add(resendFrom), Expires: who.Now.Add(codeLasts)}
 }
 
 // Challenge sends a code to the claimant's address. In a reset it asks for the field email first, and then, whether what was typed
