@@ -275,4 +275,3 @@ func TestAnIntentRefusesEverySessionUntilItIsSettled(t *testing.T) {
 		t.Errorf("she cannot sign in afterwards: %s %s", p.h1(), p.error())
 	}
 }
-
