@@ -70,6 +70,13 @@ func (b *baton) pass(more, idle bool) bool {
 	return false
 }
 
+// waited reports whether somebody is waiting.
+func (b *baton) waited() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.row) > 0
+}
+
 // refuse sends all waiters away.
 func (b *baton) refuse(err error) {
 	b.mu.Lock()

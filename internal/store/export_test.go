@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Script runs a text as it is, in a transaction of its own.
 func Script(ctx context.Context, db *DB, text string) error {
@@ -62,3 +65,6 @@ func ShelfSweep(db *DB) string { return sweepText(db.engine) }
 
 // Migrations is the number of steps this program knows.
 func Migrations() int { return len(migrations(sqliteWords())) }
+
+// SetPatience says how long SQLite waits for another process.
+func SetPatience(db *DB, d time.Duration) { db.engine.(*sqliteEngine).patience = d }

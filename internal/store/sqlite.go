@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"sync"
+	"time"
 )
 
 // Connections to SQLite are few, since each has a page cache of its own: one writer and at most this many readers, opened when needed.
@@ -23,6 +24,10 @@ type sqliteEngine struct {
 	baton   baton
 	readers readers
 	closing sync.Once
+
+	patience time.Duration
+	busy     bool      // whether somebody waited when the last transaction ended
+	since    time.Time // how long that has been so
 }
 
 // group is a transaction that several callers share.
@@ -87,11 +92,39 @@ func (s *sqliteEngine) begin() error {
 	if err := s.db.check("begin"); err != nil {
 		return err
 	}
-	if err := faulty(s.writer.run(sqliteBegin)); err != nil {
+	if err := faulty(s.lock()); err != nil {
 		return err
 	}
 	s.group = &group{done: make(chan struct{})}
 	return nil
+}
+
+// How processes share the file. SQLite's own waiting sleeps up to 100 ms at a time, so that a process which writes without a pause shuts
+// all others out. Asking every millisecond or so finds the short gaps between its transactions, and a process that has been at it for a
+// while leaves one.
+const (
+	sqlitePatience = 4 * time.Second        // for a lock that another process holds
+	sqliteAgain    = time.Millisecond       // between two tries, on average
+	sqliteStint    = 100 * time.Millisecond // of writing without a pause
+	sqlitePause    = 2 * time.Millisecond
+)
+
+// lock begins a transaction that may write.
+func (s *sqliteEngine) lock() error {
+	now := time.Now()
+	if now.Sub(s.since) > sqliteStint {
+		if s.busy {
+			time.Sleep(sqlitePause)
+		}
+		s.since = now
+	}
+	for end := now.Add(s.patience); ; {
+		err := s.writer.run(sqliteBegin)
+		if err == nil || !isBusy(err) || !time.Now().Before(end) {
+			return err
+		}
+		time.Sleep(time.Duration(time.Now().UnixNano()) % (2 * sqliteAgain)) // uneven, so as not to keep step with the other
+	}
 }
 
 // undo takes back what one job did. When even that fails, as when the disk was full and SQLite gave up the whole transaction,
@@ -116,6 +149,7 @@ func (s *sqliteEngine) undo(shared bool) {
 func (s *sqliteEngine) pass() {
 	for !s.baton.pass(s.group == nil || s.group.jobs < groupLimit, s.group == nil) {
 		s.commit()
+		s.busy = s.baton.waited()
 	}
 }
 

@@ -169,6 +169,12 @@ func (c *sqliteConn) commit() error {
 	return err
 }
 
+// isBusy reports that another process holds the lock.
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
 // sqliteError says what an error of the driver means to a room.
 func sqliteError(err error) error {
 	var e *sqlite.Error

@@ -209,7 +209,7 @@ func TestWhatWasAcknowledgedIsInTheFiles(t *testing.T) {
 	url := storetest.SQLiteURL(t)
 	path := strings.TrimPrefix(url, "sqlite:")
 	db := storetest.Open(t, url, store.Options{})
-	for pragma, want := range map[string]any{"synchronous": int64(2), "journal_mode": "wal", "foreign_keys": int64(1), "busy_timeout": int64(5000), "fullfsync": int64(0)} {
+	for pragma, want := range map[string]any{"synchronous": int64(2), "journal_mode": "wal", "foreign_keys": int64(1), "fullfsync": int64(0)} {
 		if got := store.Pragma(db, pragma); got != want {
 			t.Errorf("%s is %v, want %v", pragma, got, want)
 		}
@@ -273,10 +273,10 @@ func TestAFullDiskIsAnOutageThatHurtsNobodyElseAndPasses(t *testing.T) {
 }
 
 func TestADatabaseLockedByAnotherProcessIsAnOutageForAllWhoWait(t *testing.T) {
-	// F-05. The other process waits for nothing and neither does this test: busy_timeout is short here, five seconds elsewhere.
+	// F-05. The other process waits for nothing and neither does this test: patience is short here, four seconds elsewhere.
 	url := storetest.SQLiteURL(t)
 	db, other := storetest.Open(t, url, store.Options{}), storetest.Open(t, url, store.Options{})
-	store.Pragma(db, "busy_timeout=100")
+	store.SetPatience(db, 100*time.Millisecond)
 	ok(t, other.Tenant("avengers").Write(t.Context(), func(tx store.Tx) error {
 		errs := make(chan error)
 		for i := range 30 {

@@ -40,12 +40,15 @@ func existingSQLite(ctx context.Context, path string, db *DB) (*sqliteEngine, er
 	if info.Size() < 512 { // no database is that small, but SQLite would take the file for a new one
 		return nil, fmt.Errorf("%w: the file is empty or nearly so; restore it, or remove it to begin anew", ErrDamaged)
 	}
-	s := &sqliteEngine{db: db, path: path}
+	s := &sqliteEngine{db: db, path: path, patience: sqlitePatience}
 	if s.writer, err = openSQLiteConn(path, true); err != nil {
 		return nil, err
 	}
 	if err = s.inspect(info.Size()); err == nil {
 		err = s.migrate(ctx)
+	}
+	if err == nil {
+		err = s.writer.script("PRAGMA busy_timeout=0") // lock waits in its own way
 	}
 	if err != nil {
 		s.writer.close()
