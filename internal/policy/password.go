@@ -55,7 +55,7 @@ func (p Passwords) Accept(password string, context ...string) (rules []Broken, o
 	for _, w := range words {
 		contains = contains || strings.Contains(folded, fold(w))
 	}
-	listed := common[folded] || common[heart(folded)] || repeats(folded)
+	listed := common[folded] || common[heart(password)] || repeats(folded)
 	for _, b := range p.Banned {
 		listed = listed || fold(b) == folded
 	}
@@ -79,15 +79,15 @@ var leet = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s",
 // fold makes spellings that people take for clever equal to the plain word.
 func fold(s string) string { return leet.Replace(strings.ToLower(norm.NFKC.String(s))) }
 
-// heart drops what people put before and after a word to please a rule: digits and marks.
-func heart(s string) string {
-	return strings.TrimFunc(s, func(r rune) bool { return !unicode.IsLetter(r) })
+// heart is the word without what people put before and after it to please a rule: digits and marks.
+func heart(password string) string {
+	return fold(strings.TrimFunc(password, func(r rune) bool { return !unicode.IsLetter(r) }))
 }
 
-// repeats reports whether the whole is one short piece over and over, or one long run of neighbours.
+// repeats reports whether the whole is one short piece, or one common word, over and over.
 func repeats(s string) bool {
-	for n := 1; n <= 3; n++ {
-		if len(s) >= 8 && s == strings.Repeat(s[:n], len(s)/n+1)[:len(s)] {
+	for n := 1; n <= len(s)/2; n++ {
+		if (n <= 3 || common[s[:n]]) && s == strings.Repeat(s[:n], len(s)/n+1)[:len(s)] {
 			return true
 		}
 	}
