@@ -124,6 +124,7 @@ type Registration struct {
 	From     string          `yaml:"from"` // 2026-12-01
 	Skip     Skip            `yaml:"skip"`
 	Snooze   config.Duration `yaml:"snooze"`
+	Needs    string          `yaml:"needs"` // password | email
 }
 
 // Skip says how often, or until when, registration may be put off.
@@ -412,6 +413,9 @@ func (p Policy) check(s faults, path string) {
 		if _, err := day(v); err != nil {
 			s.Fault(path+".registration."+field, "%q is no date such as 2026-12-01", v)
 		}
+	}
+	if n := p.Registration.Needs; n != "" && n != "password" && n != "email" {
+		s.Fault(path+".registration.needs", "%q: password or email", n)
 	}
 	if p.Registration.Skip.Times < 0 {
 		s.Fault(path+".registration.skip.times", "is less than 0")

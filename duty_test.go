@@ -184,3 +184,58 @@ func hidden(body, name string) string {
 	start := strings.LastIndex(body[:i], "<")
 	return body[start : i+strings.Index(body[i:], ">")+1]
 }
+
+func TestA09_EN02_ARegistrationThatNeedsAMailCodeIsNotAPasswordThiefs(t *testing.T) {
+	h := open(t, rule(func(p *sparekey.Policy) { p.Registration.Needs = "email" }))
+	b := h.browser()
+	b.signIn("ironman", password)
+	b.want("More information required")
+	b.post("action", "next")
+	if b.last.h1() == "Keep your account secure" {
+		t.Fatal("A09: a password alone registers a method")
+	}
+	b.post("choose", "directory", "action", "next")
+	b.post("code", "000000", "action", "verify")
+	if b.last.error() == "" {
+		t.Fatalf("a wrong code was taken: %s", b.last.h1())
+	}
+	b.post("code", h.code(1, "tony@stark.example"), "action", "verify")
+	b.app()
+	b.want("All set")
+	if p := b.post("action", "done"); p.query("code") == "" {
+		t.Errorf("%s %s", p.h1(), p.error())
+	}
+}
+
+func TestEN01_APartlyRegisteredUserProvesWhatSheHasBeforeMoreIsRegistered(t *testing.T) {
+	h := open(t)
+	owner := withEmail(t, h)
+	// The app goes; e-mail alone is left. Then two methods are required.
+	owner.get("/avengers/security-info")
+	list, err := h.admin("avengers").Methods(t.Context(), h.user("ironman"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list {
+		if m.Kind == "totp" {
+			if _, err := h.admin("avengers").RemoveMethods(t.Context(), h.user("ironman"), m.ID, "test"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	two := 2
+	h.restart(rule(func(p *sparekey.Policy) { p.Required = &two }))
+	b := h.browser()
+	b.signIn("ironman", password)
+	b.want("More information required")
+	b.post("action", "next")
+	if b.last.h1() == "Keep your account secure" {
+		t.Fatal("EN-01: a stolen password adds a method beside the e-mail address")
+	}
+	if m := first2(hidden(b.last.body, "choose"), "value"); m != "" {
+		b.post("choose", m, "action", "next")
+	}
+	b.post("code", h.code(2, "tony@home.example"), "action", "verify")
+	b.app()
+	b.want("All set")
+}

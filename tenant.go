@@ -208,7 +208,7 @@ func (r Policy) rule() policy.Rule {
 	rule := policy.Rule{Everyone: r.For.Everyone, Groups: r.For.Groups, Except: r.Except.Groups, Reset: r.Reset, Required: 1,
 		DifferentFactors: r.DifferentFactors, SecondFactor: policy.SecondFactor(cmp.Or(r.SecondFactor, "never")), Unlock: true, Notify: true,
 		DeadEnd: policy.DeadEnd(cmp.Or(r.DeadEnd, "neutral")), Help: r.Help,
-		Registration: policy.Registration{AtSignIn: true, From: from, SkipTimes: r.Registration.Skip.Times, SkipUntil: until, Snooze: time.Duration(r.Registration.Snooze)},
+		Registration: policy.Registration{AtSignIn: true, From: from, SkipTimes: r.Registration.Skip.Times, SkipUntil: until, Snooze: time.Duration(r.Registration.Snooze), Needs: policy.Needs(r.Registration.Needs)},
 		Methods:      map[identity.Kind][]identity.Use{}}
 	if r.Required != nil {
 		rule.Required = *r.Required

@@ -28,7 +28,8 @@ func (t *turn) advance(deed func(store.Tx) error) error {
 			t.askOnly()
 		}
 	case Register:
-		if offers := t.offers(); t.flow.hidden.Setup == nil && len(offers) == 1 && (t.flow.Introduced || t.flow.Kind == Manage) {
+		// At sign-in the strongest method comes first; by her own wish she chooses, where there is a choice.
+		if offers := t.offers(); t.flow.hidden.Setup == nil && len(offers) > 0 && (t.flow.Introduced || t.flow.Kind == Manage && len(offers) == 1) {
 			messages, err := t.setUp(offers[0])
 			if err != nil {
 				return err

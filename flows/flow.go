@@ -113,17 +113,6 @@ func (f *Flow) purpose() policy.Purpose {
 	return policy.SignIn
 }
 
-// use is the question this flow puts to methods.
-func (f *Flow) use() identity.Use {
-	switch f.Kind {
-	case Reset:
-		return identity.Reset
-	case Manage:
-		return identity.Manage
-	}
-	return identity.SignIn
-}
-
 // prove adds a proof, in the place of an older one by the same authenticator.
 func (f *Flow) prove(p identity.Proof) {
 	kept := f.Proofs[:0:0]

@@ -107,9 +107,12 @@ func (t *turn) actProve() error {
 
 // claimant is who the method deals with: for a decoy, nobody's authenticators.
 func (t *turn) claimant(choice string) method.Claimant {
-	c := method.Claimant{Tenant: t.Brand.Name, Issuer: t.Issuer, User: t.user, For: t.flow.use(), Flow: t.flow.ID, Lang: t.flow.Lang, Now: t.Now(), Letter: t.letter()}
+	c := method.Claimant{Tenant: t.Brand.Name, Issuer: t.Issuer, User: t.user, For: t.use(), Flow: t.flow.ID, Lang: t.flow.Lang, Now: t.Now(), Letter: t.letter()}
 	for _, a := range t.decision.Choices {
 		if a.ID == choice {
+			if a.ID == method.FromDirectory {
+				c.Authenticators = append(c.Authenticators, a)
+			}
 			for _, b := range t.held {
 				if b.Kind == a.Kind && b.Label == a.Label && !b.Suspended {
 					c.Authenticators = append(c.Authenticators, b)
@@ -175,7 +178,7 @@ func (t *turn) ask(choice, address string) error {
 // before it could be sent, so that time and writes tell nothing (SECURITY RS-02, RS-03).
 func (t *turn) nobodysCode() notify.Message {
 	return notify.Message{To: "nobody@invalid.example", Lang: t.flow.Lang, Until: t.Now().Add(-time.Minute),
-		Mail: templates.CodeMail{Letter: t.letter(), Code: secret.Digits(6), Minutes: 5, Purpose: string(t.flow.use())}}
+		Mail: templates.CodeMail{Letter: t.letter(), Code: secret.Digits(6), Minutes: 5, Purpose: string(t.use())}}
 }
 
 // verify checks an answer: counted before it is compared, and proven in one transaction with what it spends.

@@ -187,7 +187,7 @@ func (t *turn) registerBack(setup *Setup) error {
 
 // registrant is who binds.
 func (t *turn) registrant(k identity.Kind) method.Claimant {
-	c := method.Claimant{Tenant: t.Brand.Name, Issuer: t.Issuer, User: t.user, For: t.flow.use(), Flow: t.flow.ID, Lang: t.flow.Lang, Now: t.Now(), Letter: t.letter()}
+	c := method.Claimant{Tenant: t.Brand.Name, Issuer: t.Issuer, User: t.user, For: t.use(), Flow: t.flow.ID, Lang: t.flow.Lang, Now: t.Now(), Letter: t.letter()}
 	for _, a := range append(slices.Clone(t.held), t.flow.hidden.Staged...) {
 		if a.Kind == k {
 			c.Authenticators = append(c.Authenticators, a)

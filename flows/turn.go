@@ -136,6 +136,11 @@ func (t *turn) decide() {
 	facts := policy.Facts{Now: t.Now(), For: f.purpose(), User: t.user, Held: t.held, Proofs: f.Proofs,
 		CanSet: t.can().set, CanOpen: true,
 		Asked: policy.Asked{Skips: t.account.Skips, SnoozedUntil: t.account.SnoozedUntil, RequiredAgain: t.account.RequireAgainAt, FrozenUntil: t.account.FrozenUntil}}
+	if m, ok := t.Methods[identity.Email].(interface {
+		FromDirectory(directory.User) (identity.Authenticator, bool)
+	}); ok {
+		facts.Address, _ = m.FromDirectory(t.user)
+	}
 	if f.Decoy && f.Kind == Reset {
 		facts.User, facts.Held = t.decoy(f.Login)
 		facts.Asked, facts.Proofs = policy.Asked{}, nil
@@ -202,6 +207,17 @@ func (t *turn) commit(f func(store.Tx) error) error {
 func (t *turn) event(name string, detail map[string]string) audit.Event {
 	e := audit.Event{Name: name, User: t.whoever(), Flow: t.flow.ID, Client: t.flow.Request.Client, Network: web.Network(t.r), Detail: detail}
 	return e
+}
+
+// use is the question this turn puts to methods: a proof asked for before security info changes is no sign-in.
+func (t *turn) use() identity.Use {
+	switch {
+	case t.flow.Kind == Reset:
+		return identity.Reset
+	case t.flow.Kind == Manage, t.decision.Enough:
+		return identity.Manage
+	}
+	return identity.SignIn
 }
 
 // who is the user as guard counts her: her id, or the pseudonym of a name that is nobody.

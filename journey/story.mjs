@@ -47,7 +47,7 @@ const browser = await chromium.launch({
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
     '--host-resolver-rules=MAP *.example.test 127.0.0.1'],
 })
-const context = await browser.newContext({ viewport: j.viewport, ignoreHTTPSErrors: true, javaScriptEnabled: j.javascript, locale: 'en-GB', hasTouch: j.viewport.width < 500 })
+const context = await browser.newContext({ viewport: j.viewport, ignoreHTTPSErrors: true, javaScriptEnabled: j.javascript, locale: 'en-GB', reducedMotion: 'reduce', hasTouch: j.viewport.width < 500 })
 await context.addInitScript(() => {
   window.__shift = 0
   new PerformanceObserver(l => { for (const e of l.getEntries()) if (!e.hadRecentInput) window.__shift += e.value }).observe({ type: 'layout-shift', buffered: true })

@@ -70,7 +70,7 @@ func (p *Policy) signIn(d *Decision, r Rule, f Facts) {
 	p.registration(d, r, f)
 	if d.Missing > 0 {
 		// New security info takes a fresh proof of the strongest thing the account holds.
-		p.fresh(d, f)
+		p.fresh(d, r, f)
 	}
 }
 
@@ -125,12 +125,12 @@ func (p *Policy) manage(d *Decision, r Rule, f Facts) {
 		return
 	}
 	p.registration(d, r, f)
-	p.fresh(d, f)
+	p.fresh(d, r, f)
 	d.Enough = d.Fresh
 }
 
 // fresh asks for a proof no older than ProofAge of the strongest method held; with none held, of the password.
-func (p *Policy) fresh(d *Decision, f Facts) {
+func (p *Policy) fresh(d *Decision, r Rule, f Facts) {
 	var best []identity.Authenticator
 	for _, a := range f.Held {
 		if a.Suspended || a.BoundAt.Before(f.Asked.RequiredAgain) {
@@ -142,6 +142,15 @@ func (p *Policy) fresh(d *Decision, f Facts) {
 		case s == p.Traits[best[0].Kind].Strength:
 			best = append(best, a)
 		}
+	}
+	if len(best) == 0 && r.Registration.Needs == NeedsEmail {
+		if f.Address.ID == "" {
+			d.Refuse = NoAddress
+			d.say("the first registration needs a code sent to the directory’s address, and there is none")
+			return
+		}
+		best = []identity.Authenticator{f.Address}
+		d.say("the first registration needs a code sent to the directory’s address")
 	}
 	recent := slices.DeleteFunc(slices.Clone(f.Proofs), func(x identity.Proof) bool {
 		return f.Now.Sub(x.At) > p.ProofAge || x.At.After(f.Now.Add(time.Minute))

@@ -44,7 +44,16 @@ type Registration struct {
 	SkipTimes int       // how often it may be skipped; 0: not by count
 	SkipUntil time.Time // until when it may be skipped; zero: not by date
 	Snooze    time.Duration
+	Needs     Needs
 }
+
+// Needs says what the first registration takes (SECURITY EN-02).
+type Needs string
+
+const (
+	NeedsPassword Needs = "password" // the password alone
+	NeedsEmail    Needs = "email"    // and a code sent to the directory's own address
+)
 
 // SecondFactor says when sign-in asks for more than the password.
 type SecondFactor string
@@ -79,6 +88,7 @@ type Facts struct {
 	For     Purpose
 	User    directory.User
 	Held    []identity.Authenticator // all of the user's, suspended ones too
+	Address identity.Authenticator   // the directory's own e-mail address, as one could prove it; zero: there is none
 	Proofs  []identity.Proof
 	Asked   Asked
 	CanSet  bool // the directory can set a forgotten password
@@ -103,6 +113,7 @@ const (
 	TooFew     Refusal = "too_few"      // fewer usable methods than required
 	Frozen     Refusal = "frozen"       // "This wasn't me" was pressed
 	NoSetter   Refusal = "no_setter"    // the directory cannot do it
+	NoAddress  Refusal = "no_address"   // the first registration needs a mail code, and the directory has no address
 )
 
 // Decision is the answer of Decide.
