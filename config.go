@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sparekey-id/sparekey/internal/config"
+	"github.com/sparekey-id/sparekey/internal/guard"
 )
 
 // Config is the whole configuration: one file, one value. Every field is described in the README's table.
@@ -62,7 +64,7 @@ type Tenant struct {
 	Sessions       Sessions             `yaml:"sessions"`
 	Tokens         Tokens               `yaml:"tokens"`
 	ProofAge       config.Duration      `yaml:"proof_age"`
-	Limits         Limits               `yaml:"limits"`
+	Limits         guard.Limits         `yaml:"limits"`
 	Journal        Journal              `yaml:"journal"`
 	Clients        []Client             `yaml:"clients"`
 }
@@ -135,8 +137,10 @@ type Skip struct {
 
 // Passwords says which passwords are acceptable.
 type Passwords struct {
-	MinLength *int     `yaml:"min_length"`
-	Banned    []string `yaml:"banned_words"`
+	MinLength *int   `yaml:"min_length"`
+	Banned    string `yaml:"banned"` // file:PATH, a word a line
+
+	BannedWords []string `yaml:"-"` // the same, from a program
 }
 
 // Captcha picks the puzzle.
@@ -157,15 +161,6 @@ type Tokens struct {
 	ID              config.Duration `yaml:"id"`
 	RefreshIdle     config.Duration `yaml:"refresh_idle"`
 	RefreshAbsolute config.Duration `yaml:"refresh_absolute"`
-}
-
-// Limits are the throttles an operator may set.
-type Limits struct {
-	Proofs *config.Rate `yaml:"proofs"`
-	SignIn *struct {
-		After int             `yaml:"after"`
-		Wait  config.Duration `yaml:"wait"`
-	} `yaml:"sign_in"`
 }
 
 // Journal says how long it is kept.
@@ -202,6 +197,7 @@ func LoadConfig(file string) (*Config, error) {
 		if file, ok := strings.CutPrefix(c.Keyring, "file:"); ok {
 			c.Keyring = "file:" + s.Resolve(file)
 		}
+		c.readBanned(s)
 		warnings = s.Warnings()
 	})
 	if err != nil {
@@ -211,6 +207,36 @@ func LoadConfig(file string) (*Config, error) {
 		c.warnings = append(c.warnings, w.String())
 	}
 	return c, nil
+}
+
+// bannedLimit is how many words of their own operators may ban.
+const bannedLimit = 1000
+
+func (c *Config) readBanned(s *config.Source) {
+	for name, t := range c.Tenants {
+		path := "tenants." + name + ".passwords.banned"
+		file, ok := strings.CutPrefix(t.Passwords.Banned, "file:")
+		if t.Passwords.Banned == "" {
+			continue
+		} else if !ok {
+			s.Fault(path, "must be file:PATH, a word a line")
+			continue
+		}
+		text, err := os.ReadFile(s.Resolve(file))
+		if err != nil {
+			s.Fault(path, "%v", err)
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				t.Passwords.BannedWords = append(t.Passwords.BannedWords, line)
+			}
+		}
+		if len(t.Passwords.BannedWords) > bannedLimit {
+			s.Fault(path, "%d words are more than %d", len(t.Passwords.BannedWords), bannedLimit)
+		}
+		c.Tenants[name] = t
+	}
 }
 
 // Warnings are what is allowed and yet probably not meant.
@@ -310,6 +336,9 @@ func (t Tenant) check(s faults, path string) {
 	}
 	if n := t.Passwords.MinLength; n != nil && (*n < 8 || *n > 64) {
 		s.Fault(path+".passwords.min_length", "%d is not between 8 and 64", *n)
+	}
+	for name, text := range t.Limits.Check() {
+		s.Fault(path+".limits."+name, "%s", text)
 	}
 	resets := slices.ContainsFunc(t.Policies, func(p Policy) bool { return p.Reset })
 	switch t.Captcha.Type {

@@ -51,6 +51,7 @@ type house struct {
 	logLock sync.Mutex
 	fault   func(string) error
 	stop    context.CancelFunc
+	brought directory.Directory // of type program, for avengers
 	stopped chan struct{}
 }
 
@@ -70,6 +71,9 @@ func with(f func(*sparekey.Tenant)) setting {
 		h.cfg.Tenants["avengers"] = t
 	}
 }
+
+// bring gives avengers a directory of the test's own; no users are made there.
+func bring(d directory.Directory) setting { return func(h *house) { h.brought = d } }
 
 // rule changes the first policy of avengers.
 func rule(f func(*sparekey.Policy)) setting {
@@ -108,7 +112,13 @@ func openAt(t *testing.T, database string, settings ...setting) *house {
 	h.boot(l)
 	t.Cleanup(h.close)
 	for _, tenant := range []string{"avengers", "wakanda"} {
+		if tenant == "avengers" && h.brought != nil {
+			continue
+		}
 		h.addUser(tenant, "ironman", "Tony Stark", "tony@stark.example", "Avengers")
+	}
+	if h.brought != nil {
+		return h
 	}
 	h.addUser("avengers", "pepper", "Pepper Potts", "pepper@stark.example", "Avengers", "IT")
 	h.addUser("avengers", "fury", "Nick Fury", "fury@shield.example", "IT")
@@ -130,7 +140,7 @@ func tenantConfig(issuer, name string) sparekey.Tenant {
 
 func (h *house) boot(l net.Listener) {
 	h.t.Helper()
-	p, err := sparekey.Open(h.t.Context(), h.cfg, sparekey.WithSender(h.mails.send), sparekey.WithClock(h.clock.Now),
+	p, err := sparekey.Open(h.t.Context(), h.cfg, sparekey.WithSender(h.mails.send), sparekey.WithClock(h.clock.Now), sparekey.WithDirectory("avengers/staff", h.brought),
 		sparekey.WithLogger(slog.New(slog.NewTextHandler(h, nil))),
 		sparekey.WithFault(func(op string) error {
 			h.logLock.Lock()

@@ -112,14 +112,7 @@ func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, erro
 	if err != nil {
 		return nil, err
 	}
-	limits := guard.DefaultLimits()
-	if c.Limits.Proofs != nil {
-		limits.Proofs = *c.Limits.Proofs
-	}
-	if s := c.Limits.SignIn; s != nil {
-		limits.SignIn.After, limits.SignIn.Wait = cmp.Or(s.After, limits.SignIn.After), cmp.Or(s.Wait, limits.SignIn.Wait)
-	}
-	g := guard.New(h, guard.Options{Ring: p.ring, Limits: limits, Captcha: puzzle, Cookie: cookie, Secure: secure})
+	g := guard.New(h, guard.Options{Ring: p.ring, Limits: c.Limits, Captcha: puzzle, Cookie: cookie, Secure: secure})
 	methods := p.methods(name, dir)
 	rules := c.policy(methods)
 
@@ -186,7 +179,7 @@ func every(ctx context.Context, d time.Duration, f func()) {
 func (c Tenant) policy(methods map[identity.Kind]method.Method) *policy.Policy {
 	p := &policy.Policy{Administrators: c.Administrators.Groups, ProofAge: time.Duration(cmp.Or(c.ProofAge, config.Duration(10*time.Minute))),
 		Traits:    map[identity.Kind]identity.Traits{},
-		Passwords: policy.Passwords{MinLength: 15, MaxLength: 256, Banned: c.Passwords.Banned}}
+		Passwords: policy.Passwords{MinLength: 15, MaxLength: 256, Banned: c.Passwords.BannedWords}}
 	for kind, m := range methods {
 		p.Traits[kind] = m.Traits()
 	}
