@@ -12,6 +12,7 @@ import (
 
 	"github.com/sparekey-id/sparekey/internal/config"
 	"github.com/sparekey-id/sparekey/internal/guard"
+	"github.com/sparekey-id/sparekey/templates"
 )
 
 // Config is the whole configuration: one file, one value. Every field is described in the README's table.
@@ -71,8 +72,11 @@ type Tenant struct {
 
 // Branding is how the tenant shows itself.
 type Branding struct {
+	Logo   string `yaml:"logo"` // file:PATH of a PNG, JPEG or WebP picture
 	Accent string `yaml:"accent"`
 	Help   string `yaml:"help"`
+
+	Picture []byte `yaml:"-"` // the same, from a program: what templates.Logo gives
 }
 
 // Groups names groups of the directory.
@@ -198,6 +202,7 @@ func LoadConfig(file string) (*Config, error) {
 			c.Keyring = "file:" + s.Resolve(file)
 		}
 		c.readBanned(s)
+		c.readLogos(s)
 		warnings = s.Warnings()
 	})
 	if err != nil {
@@ -207,6 +212,27 @@ func LoadConfig(file string) (*Config, error) {
 		c.warnings = append(c.warnings, w.String())
 	}
 	return c, nil
+}
+
+func (c *Config) readLogos(s *config.Source) {
+	for name, t := range c.Tenants {
+		path := "tenants." + name + ".branding.logo"
+		file, ok := strings.CutPrefix(t.Branding.Logo, "file:")
+		if t.Branding.Logo == "" {
+			continue
+		} else if !ok {
+			s.Fault(path, "must be file:PATH")
+			continue
+		}
+		raw, err := os.ReadFile(s.Resolve(file))
+		if err == nil {
+			t.Branding.Picture, err = templates.Logo(raw)
+		}
+		if err != nil {
+			s.Fault(path, "%v", err)
+		}
+		c.Tenants[name] = t
+	}
 }
 
 // bannedLimit is how many words of their own operators may ban.

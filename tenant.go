@@ -92,7 +92,7 @@ func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, erro
 	h := p.db.Tenant(name)
 	t := &tenant{name: name, host: issuer.Host, prefix: issuer.Path, mux: http.NewServeMux(), keep: time.Duration(cmp.Or(c.Journal.Keep, config.Duration(400*24*time.Hour)))}
 	secure, cookie := issuer.Scheme == "https", "sparekey-"+name
-	brand := flows.Brand{Name: cmp.Or(c.Name, name), Accent: c.Branding.Accent, Help: c.Branding.Help, Languages: c.Languages}
+	brand := flows.Brand{Name: cmp.Or(c.Name, name), Logo: c.Branding.Picture, Accent: c.Branding.Accent, Help: c.Branding.Help, Languages: c.Languages}
 
 	var dir directory.Directory
 	for at, d := range c.Directories {

@@ -26,8 +26,9 @@ import (
 
 // Brand is how the tenant shows itself.
 type Brand struct {
-	Name, Logo, Accent, Help string
-	Languages                []string
+	Name, Accent, Help string
+	Logo               []byte // as templates.Logo gives it; empty: none
+	Languages          []string
 }
 
 // Deps are the rooms a tenant's flows stand on.
@@ -71,6 +72,7 @@ type Flows struct {
 	mac    secret.MAC
 	shelf  store.Shelf[Flow]
 	alarms store.Shelf[alarm]
+	logo   string // its address; empty: none
 }
 
 // New wires the wing.
@@ -80,6 +82,9 @@ func New(d Deps) *Flows {
 		mac:    d.Ring.MAC("flow/" + d.Store.Name()),
 		shelf:  store.NewShelf[Flow]("flow"),
 		alarms: store.NewShelf[alarm]("alarm"),
+	}
+	if len(d.Brand.Logo) > 0 {
+		f.logo = d.Prefix + "/assets/logo-" + secret.Digest(string(d.Brand.Logo))[:12] + ".png"
 	}
 	d.Accounts.WhenEnded(func(tx store.Tx, user directory.UserID) error {
 		_, err := f.shelf.DropOwned(tx, string(user))
@@ -106,6 +111,9 @@ func (f *Flows) Mount(mux *http.ServeMux) {
 	on("GET "+p+"/.well-known/change-password", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, f.Prefix+"/security-info", http.StatusSeeOther)
 	})
+	if len(f.Brand.Logo) > 0 {
+		mux.HandleFunc("GET "+f.logo, f.showLogo)
+	}
 	mux.Handle("GET "+p+"/assets/", http.StripPrefix(p+"/assets", f.Templates.Assets()))
 	mux.HandleFunc(p+"/", func(w http.ResponseWriter, r *http.Request) { f.Oops(w, r, "not_found", http.StatusNotFound) })
 }

@@ -14,7 +14,7 @@ import (
 // frame is what surrounds a page of this tenant in this browser.
 func (f *Flows) frame(r *http.Request, browser string) templates.Frame {
 	return templates.Frame{
-		Tenant: f.Brand.Name, Logo: f.Brand.Logo, Accent: f.Brand.Accent, Help: f.Brand.Help,
+		Tenant: f.Brand.Name, Logo: f.logo, Accent: f.Brand.Accent, Help: f.Brand.Help,
 		Lang: f.language(r), Base: f.Prefix, Nonce: web.Nonce(r), CSRF: f.csrf(browser), Action: r.URL.EscapedPath(),
 	}
 }
@@ -31,6 +31,13 @@ func (t *turn) frame() templates.Frame {
 		fr.Help = t.decision.Help
 	}
 	return fr
+}
+
+// showLogo serves the tenant's picture. Its address changes with it, so it may be kept for ever.
+func (f *Flows) showLogo(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "image/png")
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, _ = w.Write(f.Brand.Logo)
 }
 
 // render writes the page; it is rendered whole before a byte is sent.

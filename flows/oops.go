@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/internal/web"
@@ -37,6 +39,13 @@ func (f *Flows) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if status >= 500 {
 		f.Logger.Error("page failed", "tenant", f.Store.Name(), "request", web.RequestID(r), "error", err)
+	}
+	if status == http.StatusInternalServerError {
+		// The number on the page leads an operator to this row, and the row's request to the log.
+		_ = f.Store.Write(r.Context(), func(tx store.Tx) error {
+			return f.Journal.Record(tx, audit.Event{Name: audit.ProblemMet, Network: web.Network(r),
+				Detail: map[string]string{"reference": strings.ToLower(strings.ReplaceAll(reference(web.RequestID(r)), "-", "")), "request": web.RequestID(r)}})
+		})
 	}
 	f.Oops(w, r, reason, status)
 }
