@@ -200,6 +200,9 @@ func TestA50_OversizedRequestsAreRefusedAtTheDoor(t *testing.T) {
 	if code := try("/"+strings.Repeat("p", maxTarget), "", 0); code != 414 || reached {
 		t.Errorf("a longer path: %d, reached %v", code, reached)
 	}
+	if code := try("/"+strings.Repeat("%41", maxTarget/3+1), "", 0); code != 414 || reached {
+		t.Errorf("a path that is longer before it is decoded: %d, reached %v", code, reached)
+	}
 	if code := try("/", strings.Repeat("c", maxHeader), 0); code != 431 || reached {
 		t.Errorf("longer headers: %d, reached %v", code, reached)
 	}
