@@ -60,7 +60,6 @@ func Parse(file string, text []byte, into any, check func(*Source)) error {
 	if check != nil {
 		check(s)
 	}
-	s.done = true
 	return s.result()
 }
 

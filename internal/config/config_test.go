@@ -274,6 +274,14 @@ func TestAnEmptyFileLeavesTheDefaultsAndIsChecked(t *testing.T) {
 	}
 }
 
+func TestOnlyFieldsWithATagCanBeSet(t *testing.T) {
+	into := file{Hidden: "a", private: "b"}
+	err := Parse("x.yaml", []byte("private: x\nHidden: x\nhidden: x\n"), &into, nil)
+	if got := lines(t, err); len(got) != 3 || into.Hidden != "a" || into.private != "b" {
+		t.Errorf("%q: %+v", got, into)
+	}
+}
+
 func TestAMissingFileIsNoFault(t *testing.T) {
 	err := Load(filepath.Join(t.TempDir(), "none.yaml"), &file{}, nil)
 	var all Faults

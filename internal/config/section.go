@@ -56,9 +56,7 @@ func (s Section) Decode(into any, except ...string) error {
 		}
 	}
 	(&decoder{&part}).value(&node, reflect.ValueOf(into).Elem(), s.path)
-	if !s.source.done {
-		s.source.faults = append(s.source.faults, part.faults...)
-		s.source.warnings = append(s.source.warnings, part.warnings...)
-	}
+	s.source.faults = append(s.source.faults, part.faults...) // after Load nobody looks at them
+	s.source.warnings = append(s.source.warnings, part.warnings...)
 	return part.result()
 }

@@ -18,6 +18,7 @@ type file struct {
 	Messages gateway            `yaml:"messages"`
 	Tenants  map[string]*tenant `yaml:"tenants"`
 	Hidden   string             // no tag: the file cannot set it
+	private  string             `yaml:"private"` // nor one that is not exported
 }
 
 type mail struct {

@@ -20,7 +20,6 @@ type Source struct {
 	faults       []Fault
 	warnings     []Fault
 	checking     bool // what was found from now on may only follow from a fault before
-	done         bool
 }
 
 type place struct{ line, column int }
@@ -61,10 +60,10 @@ func (s *Source) at(path, text string) Fault {
 	p := path
 	for {
 		if at, ok := s.places[p]; ok {
-			return Fault{Line: at.line, Column: at.column, Path: path, Text: text}
+			return Fault{File: s.file, Line: at.line, Column: at.column, Path: path, Text: text}
 		}
 		if p == "" {
-			return Fault{Path: path, Text: text}
+			return Fault{File: s.file, Path: path, Text: text}
 		}
 		p = parent(p)
 	}
@@ -100,9 +99,7 @@ func (s *Source) survey(n *yaml.Node, path string, at place, depth int, left *in
 	if n.Kind == yaml.ScalarNode && (n.Value != "" || !null(n)) || at.line == 0 {
 		at = place{n.Line, n.Column}
 	}
-	if _, known := s.places[path]; !known { // of a key that is there twice, the first
-		s.places[path] = at
-	}
+	s.places[path] = at
 	switch n.Kind {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
