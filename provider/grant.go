@@ -177,29 +177,19 @@ func (p *Provider) grant(ctx context.Context, key string) (g store.Record[grant]
 	return g, err
 }
 
-// kill ends a grant and with it all its tokens, and journals why. The deed is committed although its answer is a refusal.
-func (p *Provider) kill(r *http.Request, g store.Record[grant], why string) error {
-	return p.d.Store.Write(r.Context(), func(tx store.Tx) error {
-		if _, err := p.grants.Take(tx, g.Key); errors.Is(err, store.ErrNotFound) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		return p.d.Journal.Record(tx, audit.Event{Name: why, User: g.Value.User, Actor: "system", Client: g.Value.Client, Network: web.Network(r)})
-	})
+// kill ends a grant and with it all its tokens, and journals why. One that has ended already is no error.
+func (p *Provider) kill(tx store.Tx, r *http.Request, g store.Record[grant], why string) error {
+	if _, err := p.grants.Take(tx, g.Key); errors.Is(err, store.ErrNotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return p.d.Journal.Record(tx, audit.Event{Name: why, User: g.Value.User, Actor: "system", Client: g.Value.Client, Network: web.Network(r)})
 }
 
-// save commits a change of a grant, compared and swapped on the version that was read. When the connection was lost at the commit,
-// the record itself tells whether it was done (SECURITY F-09): no other change brings this access token.
-func (p *Provider) save(ctx context.Context, g store.Record[grant], token string, now time.Time) error {
-	g.Until = p.until(&g.Value)
-	err := p.d.Store.Write(ctx, func(tx store.Tx) error { return p.grants.Save(tx, &g) })
-	if errors.Is(err, store.ErrUnknown) {
-		if seen, again := p.grant(ctx, g.Key); again == nil {
-			if _, ok := seen.Value.holds(token, now); ok {
-				return nil
-			}
-		}
-	}
-	return err
+// committed tells, when the connection was lost at the commit, whether t's access token is there: no other change brings it (SECURITY F-09).
+func (p *Provider) committed(ctx context.Context, t *issued) bool {
+	seen, err := p.grant(ctx, t.grant.Key)
+	_, ok := seen.Value.holds(t.access, t.at)
+	return err == nil && ok
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -115,6 +116,7 @@ func (h *house) provide(issuer string, clients []Client) *Provider {
 		Claims: map[string]string{"given_name": "givenName", "address.locality": "l", "team": "team"}}, Deps{
 		Store: h.db, Ring: h.ring, Sessions: h.sessions, Interaction: h.guide, Users: h.guide,
 		Journal: audit.New(h.db, audit.Options{Ring: h.ring}),
+		Logger:  slog.New(slog.NewTextHandler(h.t.Output(), nil)),
 		Error: func(w http.ResponseWriter, r *http.Request, reason, reference string, status int) {
 			h.mu.Lock()
 			h.pages = append(h.pages, reason)

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
@@ -14,7 +15,8 @@ import (
 	"github.com/sparekey-id/sparekey/internal/store"
 )
 
-// refresh rotates a refresh token (RFC 6749 §6, RFC 9700 §4.14.2).
+// refresh rotates a refresh token (RFC 6749 §6, RFC 9700 §4.14.2). What can be asked of others is asked before; what the token does is decided
+// in the transaction that does it, since the same token may come twice at one moment.
 func (p *Provider) refresh(r *http.Request, form url.Values, c *client) (issued, error) {
 	token := form.Get("refresh_token")
 	if token == "" {
@@ -25,41 +27,67 @@ func (p *Provider) refresh(r *http.Request, form url.Values, c *client) (issued,
 	if !ours {
 		return issued{}, unknown
 	}
+	read, err := p.grant(r.Context(), key)
+	g := &read.Value
+	switch {
+	case errors.Is(err, store.ErrNotFound), err == nil && g.Client != c.ID:
+		return issued{}, unknown
+	case err != nil:
+		return issued{}, err
+	}
 	t := issued{at: p.d.Now(), access: key + secret.Token()}
-	for tries := 0; ; tries++ {
-		var err error
-		t.grant, err = p.grant(r.Context(), key)
-		g := &t.grant.Value
-		if errors.Is(err, store.ErrNotFound) || err == nil && g.Client != c.ID {
-			return issued{}, unknown
-		} else if err != nil {
-			return issued{}, err
-		}
-		use := p.judgeRefresh(g, token, c)
-		if use == reuse {
-			return issued{}, p.killed(r, t.grant, audit.FamilyKilled, unknown)
-		}
+	if judgeRefresh(g, token, c, t.at) != reuse {
 		if !t.at.Before(p.refreshable(g)) {
 			return issued{}, unknown
 		}
 		if t.scopes, err = narrow(g.Scopes, form.Get("scope")); err != nil {
 			return issued{}, err
 		}
-		if tries == 0 {
-			if t.user, err = p.recheck(r.Context(), g, c); err != nil {
-				return issued{}, err
-			}
-		}
-		if t.refresh, err = p.succeed(&t, use, c); err != nil {
+		if t.user, err = p.recheck(r.Context(), g, c); err != nil {
 			return issued{}, err
 		}
-		g.admit(t.access, t.scopes, t.at, t.at.Add(p.c.Access))
-		err = p.save(r.Context(), t.grant, t.access, t.at)
-		if errors.Is(err, store.ErrChanged) && tries < 100 {
-			continue // the same token came twice at this moment: look again what it is now
-		}
-		return t, err
 	}
+	did, fresh := reuse, p.newRefresh(key)
+	sealed := p.successors.Seal(key, []byte(fresh))
+	err = p.d.Store.Write(r.Context(), func(tx store.Tx) (err error) {
+		held := read
+		for {
+			now := held.Value // its slices are replaced, not changed
+			if did = judgeRefresh(&now, token, c, t.at); did == reuse {
+				return p.kill(tx, r, held, audit.FamilyKilled)
+			}
+			if did == rotate {
+				now.Before, now.Refresh, now.Rotated, now.Sealed = now.Refresh, secret.Digest(fresh), t.at, sealed
+			}
+			if c.RefreshGrace == 0 {
+				now.Before, now.Sealed = "", nil
+			}
+			now.admit(t.access, t.scopes, t.at, t.at.Add(p.c.Access))
+			held.Value, held.Until = now, p.until(&now)
+			t.grant = held
+			if err = p.grants.Save(tx, &held); !errors.Is(err, store.ErrChanged) {
+				return err
+			}
+			if held, err = p.grants.Get(tx, key); err != nil {
+				return err
+			}
+		}
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound), err == nil && did == reuse: // the family is dead, or has just died
+		return issued{}, unknown
+	case errors.Is(err, store.ErrUnknown) && p.committed(r.Context(), &t):
+	case err != nil:
+		return issued{}, err
+	}
+	if t.refresh = fresh; did == again {
+		successor, err := p.successors.Open(key, t.grant.Value.Sealed)
+		if err != nil {
+			return issued{}, err
+		}
+		t.refresh = string(successor)
+	}
+	return t, nil
 }
 
 // use is what a refresh token does at this moment.
@@ -71,31 +99,15 @@ const (
 	rotate            // it is the one
 )
 
-func (p *Provider) judgeRefresh(g *grant, token string, c *client) use {
+func judgeRefresh(g *grant, token string, c *client, now time.Time) use {
 	digest := secret.Digest(token)
 	switch {
 	case secret.Equal(digest, g.Refresh):
 		return rotate
-	case c.RefreshGrace > 0 && secret.Equal(digest, g.Before) && p.d.Now().Before(g.Rotated.Add(c.RefreshGrace)):
+	case c.RefreshGrace > 0 && secret.Equal(digest, g.Before) && now.Before(g.Rotated.Add(c.RefreshGrace)):
 		return again
 	}
 	return reuse
-}
-
-// succeed gives the refresh token that comes next: a new one, or the one that was given a moment ago.
-func (p *Provider) succeed(t *issued, use use, c *client) (string, error) {
-	g := &t.grant.Value
-	if use == again {
-		successor, err := p.successors.Open(t.grant.Key, g.Sealed)
-		return string(successor), err
-	}
-	successor := p.newRefresh(t.grant.Key)
-	before := g.Refresh
-	g.Refresh, g.Rotated, g.Before, g.Sealed = secret.Digest(successor), t.at, "", nil
-	if c.RefreshGrace > 0 {
-		g.Before, g.Sealed = before, p.successors.Seal(t.grant.Key, []byte(successor))
-	}
-	return successor, nil
 }
 
 // narrow gives the scopes of one access token: those of the grant, or fewer. The grant keeps its own.

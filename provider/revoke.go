@@ -18,12 +18,8 @@ func (p *Provider) revoke(w http.ResponseWriter, r *http.Request) {
 	if err == nil && form.Get("token") == "" {
 		err = invalidRequest("token is missing")
 	}
-	for tries := 0; err == nil; tries++ {
+	if err == nil {
 		err = p.end(r, form.Get("token"), c)
-		if !errors.Is(err, store.ErrChanged) || tries == 100 {
-			break
-		}
-		err = nil // a refresh was faster: look again
 	}
 	if err != nil {
 		p.fail(w, r, err)
@@ -54,10 +50,22 @@ func (p *Provider) end(r *http.Request, token string, c *client) error {
 	if g.Value.Client != c.ID {
 		return invalidGrant("this token is another client's") // §2.1
 	}
-	if whole {
-		return p.kill(r, g, audit.GrantRevoked)
-	}
-	digest := secret.Digest(token)
-	g.Value.Access = slices.DeleteFunc(g.Value.Access, func(a access) bool { return a.Digest == digest })
-	return p.d.Store.Write(r.Context(), func(tx store.Tx) error { return p.grants.Save(tx, &g) })
+	return p.d.Store.Write(r.Context(), func(tx store.Tx) error {
+		if whole {
+			return p.kill(tx, r, g, audit.GrantRevoked)
+		}
+		for held := g; ; {
+			digest := secret.Digest(token)
+			held.Value.Access = slices.DeleteFunc(slices.Clone(held.Value.Access), func(a access) bool { return a.Digest == digest })
+			err := p.grants.Save(tx, &held)
+			if !errors.Is(err, store.ErrChanged) {
+				return err
+			}
+			if held, err = p.grants.Get(tx, key); errors.Is(err, store.ErrNotFound) { // it has ended meanwhile
+				return nil
+			} else if err != nil {
+				return err
+			}
+		}
+	})
 }

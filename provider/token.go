@@ -101,7 +101,11 @@ func (p *Provider) redeem(r *http.Request, form url.Values, c *client) (issued, 
 	case err != nil:
 		return issued{}, err
 	case g.Code == nil:
-		return issued{}, p.killed(r, t.grant, audit.CodeReused, unknown)
+		err := p.d.Store.Write(r.Context(), func(tx store.Tx) error { return p.kill(tx, r, t.grant, audit.CodeReused) })
+		if err != nil {
+			return issued{}, err
+		}
+		return issued{}, unknown // the deed is committed although its answer is a refusal
 	}
 	if err := g.Code.fits(form, c); err != nil {
 		return issued{}, err
@@ -117,19 +121,23 @@ func (p *Provider) redeem(r *http.Request, form url.Values, c *client) (issued, 
 		t.refresh = p.newRefresh(t.grant.Key)
 		g.Refresh, g.Rotated = secret.Digest(t.refresh), t.at
 	}
-	err = p.save(r.Context(), t.grant, t.access, t.at)
-	if errors.Is(err, store.ErrChanged) { // somebody was first, just now
-		return issued{}, p.killed(r, t.grant, audit.CodeReused, unknown)
+	t.grant.Until = p.until(g)
+	first := false
+	err = p.d.Store.Write(r.Context(), func(tx store.Tx) error {
+		held := t.grant
+		err := p.grants.Save(tx, &held)
+		if first = err == nil; errors.Is(err, store.ErrChanged) { // somebody was, just now
+			return p.kill(tx, r, held, audit.CodeReused)
+		}
+		return err
+	})
+	if errors.Is(err, store.ErrUnknown) && p.committed(r.Context(), &t) {
+		return t, nil
+	}
+	if err == nil && !first {
+		err = unknown
 	}
 	return t, err
-}
-
-// killed ends a grant of which a part came twice, and answers with the refusal.
-func (p *Provider) killed(r *http.Request, g store.Record[grant], why string, refusal error) error {
-	if err := p.kill(r, g, why); err != nil {
-		return err
-	}
-	return refusal
 }
 
 // fits compares a code with the request that brings it: redirect URI (RFC 6749 §4.1.3) and PKCE (RFC 7636 §4.6).
