@@ -160,9 +160,13 @@ func (l *postgresLink) first(query string, args []any, read func(pgx.BatchResult
 }
 
 // commit waits for the disk. When the answer is lost the outcome is unknown: the caller's context must not cause that.
+// The driver's SafeToRetry is not asked, since it calls a COMMIT safe to retry whose answer was cut off.
 func (l *postgresLink) commit() error {
 	if !l.begun {
 		return nil
+	}
+	if l.conn.Conn().IsClosed() {
+		return fmt.Errorf("%w: the connection was lost before COMMIT", ErrUnavailable)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), postgresPatience)
 	defer cancel()
@@ -175,7 +179,7 @@ func (l *postgresLink) commit() error {
 	case err == nil: // PostgreSQL answers ROLLBACK to the COMMIT of a failed transaction
 		l.begun = false
 		return fmt.Errorf("store: the transaction had failed: %s", tag)
-	case errors.As(err, &refusal) && !vanished(refusal.Code), pgconn.SafeToRetry(err):
+	case errors.As(err, &refusal) && !vanished(refusal.Code):
 		return l.translate(err)
 	}
 	return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrUnknown, err)

@@ -12,7 +12,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -81,8 +80,7 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
 		db.engine, db.fresh, err = openPostgres(ctx, url, db)
 	default:
-		scheme, _, _ := strings.Cut(url, ":")
-		err = fmt.Errorf("database %q: want sqlite:PATH or postgres://…", scheme+":…") // the rest may hold a password
+		err = errors.New("database: want sqlite:PATH or postgres://…") // what was given may hold a password
 	}
 	if err != nil {
 		return nil, err
