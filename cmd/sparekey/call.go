@@ -21,7 +21,6 @@ type call struct {
 	out, errs io.Writer
 	args      []string
 	flags     map[string][]string
-	read      []string
 }
 
 // switches are the flags without a value.
@@ -45,7 +44,7 @@ func parse(args []string) (*call, error) {
 				return nil, usage("--%s takes no value", name)
 			}
 		case !has:
-			if i++; i == len(args) {
+			if i++; i == len(args) || strings.HasPrefix(args[i], "--") {
 				return nil, usage("--%s needs a value", name)
 			}
 			value = args[i]
@@ -56,30 +55,18 @@ func parse(args []string) (*call, error) {
 }
 
 func (c *call) flag(name, otherwise string) string {
-	c.read = append(c.read, name)
 	if v := c.flags[name]; len(v) > 0 {
 		return v[len(v)-1]
 	}
 	return otherwise
 }
 
-func (c *call) flagged(name string) []string {
-	c.read = append(c.read, name)
-	return c.flags[name]
-}
+func (c *call) has(name string) bool { return len(c.flags[name]) > 0 }
 
-func (c *call) has(name string) bool {
-	c.read = append(c.read, name)
-	return len(c.flags[name]) > 0
-}
-
-// unread refuses flags that the command does not know.
-func (c *call) unread() error { return c.unreadBut() }
-
-// unreadBut is unread before the flags named here have been looked at.
-func (c *call) unreadBut(later ...string) error {
+// only refuses flags that are not among the known ones. It is asked before anything is done.
+func (c *call) only(known string) error {
 	for name := range c.flags {
-		if !slices.Contains(c.read, name) && !slices.Contains(later, name) && !slices.Contains([]string{"json", "yes", "config", "tenant"}, name) {
+		if !slices.Contains(strings.Fields(known), name) {
 			return usage("unknown flag --%s", name)
 		}
 	}

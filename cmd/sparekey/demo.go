@@ -60,9 +60,6 @@ func demoCommand(c *call) error {
 		return err
 	}
 	listen, dir, verbose := c.flag("listen", "localhost:8080"), c.flag("data", ""), c.has("verbose")
-	if err := c.unread(); err != nil {
-		return err
-	}
 	if dir == "" {
 		temp, err := os.MkdirTemp("", "sparekey-demo-")
 		if err != nil {

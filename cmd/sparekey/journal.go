@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/sparekey-id/sparekey/internal/audit"
@@ -17,6 +19,10 @@ func journalCommand(c *call) error {
 		if err := c.none(); err != nil {
 			return err
 		}
+	}
+	format := c.flag("format", "jsonl")
+	if format != "jsonl" && format != "csv" {
+		return usage("--format jsonl or csv, not %q", format)
 	}
 	a, done, err := c.tenant()
 	if err != nil {
@@ -41,7 +47,7 @@ func journalCommand(c *call) error {
 		}
 		return printEntries(c, list)
 	case "export":
-		format, to := c.flag("format", "jsonl"), c.out
+		to := c.out
 		if file := c.flag("output", ""); file != "" {
 			f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 			if err != nil {
@@ -56,7 +62,7 @@ func journalCommand(c *call) error {
 		if err != nil {
 			return err
 		}
-		if !c.json(v) {
+		if !c.json(map[string]any{"ok": v.OK(), "linked": v.Linked, "unlinked": v.Unlinked, "broken": append([]int64{}, v.Broken...)}) {
 			c.say("%d rows linked, %d not yet linked", v.Linked, v.Unlinked)
 		}
 		if !v.OK() {
@@ -67,7 +73,7 @@ func journalCommand(c *call) error {
 }
 
 func printEntries(c *call, list []audit.Entry) error {
-	if c.json(list) {
+	if c.json(append([]audit.Entry{}, list...)) {
 		return nil
 	}
 	for _, e := range list {
@@ -80,8 +86,8 @@ func printEntries(c *call, list []audit.Entry) error {
 				line += " " + x[0] + "=" + x[1]
 			}
 		}
-		for k, v := range e.Detail {
-			line += " " + k + "=" + v
+		for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
+			line += " " + k + "=" + e.Detail[k]
 		}
 		c.say("%s", line)
 	}

@@ -12,26 +12,48 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/sparekey-id/sparekey/internal/config"
 )
 
 // command is one word of the command line.
 type command struct {
 	name, args, help string
+	flags            map[string]string // that it knows, by the verb after it; "" for a command without verbs
 	run              func(*call) error
 }
 
+// beside are the flags of every command that works on a tenant's store, beside a running server or without one.
+const beside = "config tenant json yes "
+
 // commands is the whole command line.
 var commands = []command{
-	{"demo", "[--listen localhost:8080] [--data DIR]", "try it: provider, relying app and mailbox on this machine", demoCommand},
-	{"serve", "--config FILE", "serve", serveCommand},
-	{"config", "check|example", "check a configuration file, or print one to start from", configCommand},
-	{"user", "add|list|show|disable|enable|remove|set-password", "users of the embedded directory", userCommand},
-	{"unlock", "USER", "lift throttles and locks, sign-in and reset", unlockCommand},
-	{"methods", "list|remove|require-again USER | --group G", "what a user has registered", methodsCommand},
-	{"sessions", "list|end USER", "where a user is signed in", sessionsCommand},
-	{"why", "USER", "which policy applies, what is asked and why", whyCommand},
-	{"health", "URL", "ask a server whether it is ready", healthCommand},
-	{"journal", "tail|export|verify|find REFERENCE", "what happened", journalCommand},
+	{"demo", "[--listen localhost:8080] [--data DIR] [--verbose]", "try it: provider, relying app and mailbox on this machine", map[string]string{"": "listen data verbose"}, demoCommand},
+	{"serve", "--config FILE", "serve", map[string]string{"": "config"}, serveCommand},
+	{"config", "check|schema|example [FILE]", "check a configuration file, or print its JSON Schema, or one to start from", map[string]string{"check": "config json", "schema": "json", "example": ""}, configCommand},
+	{"user", "add|list|show|disable|enable|remove|set-password USER", "users of the embedded directory",
+		map[string]string{"add": beside + "name email phone group verified privileged password-stdin", "list": beside, "show": beside,
+			"disable": beside, "enable": beside, "remove": beside, "set-password": beside + "password-stdin"}, userCommand},
+	{"unlock", "USER", "lift throttles and locks, sign-in and reset", map[string]string{"": beside}, unlockCommand},
+	{"methods", "list|remove|require-again USER | --group G", "what a user has registered",
+		map[string]string{"list": beside, "remove": beside + "id all", "require-again": beside + "group"}, methodsCommand},
+	{"sessions", "list|end USER", "where a user is signed in", map[string]string{"list": beside, "end": beside}, sessionsCommand},
+	{"why", "USER", "which policy applies, what is asked and why", map[string]string{"": beside}, whyCommand},
+	{"health", "URL", "ask a server whether it is ready", map[string]string{"": ""}, healthCommand},
+	{"journal", "tail|export|verify|find REFERENCE", "what happened",
+		map[string]string{"tail": beside, "export": beside + "format output", "verify": beside, "find": beside}, journalCommand},
+}
+
+// known are the flags that a call of the command may carry. A verb that is none is the command's own to refuse.
+func (c command) known(args []string) (string, bool) {
+	if flags, ok := c.flags[""]; ok {
+		return flags, true
+	}
+	if len(args) == 0 {
+		return "", false
+	}
+	flags, ok := c.flags[args[0]]
+	return flags, ok
 }
 
 // usageError is answered with exit code 2.
@@ -59,27 +81,42 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		if c.name != args[0] {
 			continue
 		}
+		if slices.ContainsFunc(args[1:], func(a string) bool { return a == "-h" || a == "--help" }) {
+			fmt.Fprintf(out, "sparekey %s %s\n  %s\n", c.name, c.args, c.help)
+			return 0
+		}
 		l, err := parse(args[1:])
+		if err == nil {
+			if flags, ok := c.known(l.args); ok {
+				err = l.only(flags)
+			}
+		}
 		if err == nil {
 			l.ctx, l.in, l.out, l.errs = ctx, in, out, errs
 			err = c.run(l)
-			if err == nil {
-				err = l.unread()
-			}
 		}
-		var wrong usageError
-		switch {
-		case err == nil:
-			return 0
-		case errors.As(err, &wrong):
-			fmt.Fprintf(errs, "sparekey %s: %s\nusage: sparekey %s %s\n", c.name, wrong, c.name, c.args)
-			return 2
-		}
-		fmt.Fprintf(errs, "sparekey %s: %s\n", c.name, err)
-		return 1
+		return report(errs, c, err)
 	}
 	fmt.Fprintf(errs, "sparekey: no command %q; sparekey help lists them\n", args[0])
 	return 2
+}
+
+// report prints what went wrong and gives the exit code. The faults of a config file stand as they are, one a line, for editors to find.
+func report(errs io.Writer, c command, err error) int {
+	var wrong usageError
+	var faults config.Faults
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &wrong):
+		fmt.Fprintf(errs, "sparekey %s: %s\nusage: sparekey %s %s\n", c.name, wrong, c.name, c.args)
+		return 2
+	case errors.As(err, &faults):
+		fmt.Fprintln(errs, faults)
+	default:
+		fmt.Fprintf(errs, "sparekey %s: %s\n", c.name, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return 1
 }
 
 func help(w io.Writer) {

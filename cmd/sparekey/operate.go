@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ func unlockCommand(c *call) error {
 	if err := a.Unlock(c.ctx, u, c.by()); err != nil {
 		return err
 	}
-	if c.json(map[string]any{"user": u.Login, "lifted": holds}) {
+	if c.json(map[string]any{"user": u.Login, "lifted": append([]string{}, holds...)}) {
 		return nil
 	}
 	if len(holds) == 0 {
@@ -40,8 +41,14 @@ func whyCommand(c *call) error {
 	}
 	defer done()
 	w, err := a.Why(c.ctx, u)
-	if err != nil || c.json(w) {
+	if err != nil {
 		return err
+	}
+	for _, list := range []*[]string{&w.Groups, &w.Registered, &w.SignIn, &w.Reset, &w.Unlock, &w.Holds} {
+		*list = append([]string{}, *list...) // empty, never null
+	}
+	if c.json(w) {
+		return nil
 	}
 	c.say("%s (%s), in groups: %s", w.User, u.Name, or(strings.Join(w.Groups, ", "), "none"))
 	c.say("registered: %s", or(strings.Join(w.Registered, ", "), "nothing"))
@@ -130,6 +137,9 @@ func methodsCommand(c *call) error {
 }
 
 func requireGroup(c *call) error {
+	if err := c.none(); err != nil {
+		return err
+	}
 	a, done, err := c.tenant()
 	if err != nil {
 		return err
@@ -139,6 +149,9 @@ func requireGroup(c *call) error {
 	users, err := a.In(c.ctx, group)
 	if err != nil {
 		return err
+	}
+	if len(users) == 0 {
+		return fmt.Errorf("nobody is in group %q", group)
 	}
 	if !c.sure("require registration again of %d users in %s", len(users), group) {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -79,8 +80,11 @@ func (c *call) password() (password string, generated bool, err error) {
 		return local.GeneratePassword(), true, nil
 	}
 	line, err := bufio.NewReader(c.in).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return "", false, fmt.Errorf("read the password from standard input: %w", err)
+	}
 	if password = strings.TrimRight(line, "\r\n"); password == "" {
-		return "", false, errors.Join(errors.New("no password on standard input"), err)
+		return "", false, errors.New("no password on standard input")
 	}
 	return password, false, nil
 }
@@ -90,11 +94,8 @@ func addUser(c *call) error {
 	if err != nil {
 		return err
 	}
-	n := local.NewUser{Login: login, Name: c.flag("name", ""), Email: c.flag("email", ""), Phone: c.flag("phone", ""), Groups: c.flagged("group"),
+	n := local.NewUser{Login: login, Name: c.flag("name", ""), Email: c.flag("email", ""), Phone: c.flag("phone", ""), Groups: c.flags["group"],
 		EmailVerified: c.has("verified"), Privileged: c.has("privileged"), MustChange: true}
-	if err := c.unreadBut("password-stdin"); err != nil {
-		return err
-	}
 	password, generated, err := c.password()
 	if err != nil {
 		return err
