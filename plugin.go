@@ -187,7 +187,7 @@ func (p *Plugin) porch(c *Config) http.Handler {
 		for _, t := range p.tenants {
 			if t.answers(r) {
 				web.Note(r, "tenant", t.name)
-				t.mux.ServeHTTP(w, r)
+				t.ServeHTTP(w, r)
 				return
 			}
 		}

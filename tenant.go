@@ -30,16 +30,17 @@ import (
 
 // tenant is one organisation: one issuer, one pair of wings, over a store that is already its own.
 type tenant struct {
-	name     string
-	host     string // of the issuer
-	prefix   string // its path
-	mux      *http.ServeMux
-	flows    *flows.Flows
-	provider *provider.Provider
-	outbox   *notify.Outbox
-	journal  *audit.Journal
-	admin    *admin.Admin
-	keep     time.Duration
+	name      string
+	host      string         // of the issuer
+	prefix    string         // its path
+	pages     *http.ServeMux // of flows
+	endpoints *http.ServeMux // of provider
+	flows     *flows.Flows
+	provider  *provider.Provider
+	outbox    *notify.Outbox
+	journal   *audit.Journal
+	admin     *admin.Admin
+	keep      time.Duration
 }
 
 // directories is where a new kind of directory is added: one line.
@@ -90,7 +91,7 @@ func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, erro
 		return nil, err
 	}
 	h := p.db.Tenant(name)
-	t := &tenant{name: name, host: issuer.Host, prefix: issuer.Path, mux: http.NewServeMux(), keep: time.Duration(cmp.Or(c.Journal.Keep, config.Duration(400*24*time.Hour)))}
+	t := &tenant{name: name, host: issuer.Host, prefix: issuer.Path, pages: http.NewServeMux(), endpoints: http.NewServeMux(), keep: time.Duration(cmp.Or(c.Journal.Keep, config.Duration(400*24*time.Hour)))}
 	secure, cookie := issuer.Scheme == "https", "sparekey-"+name
 	brand := flows.Brand{Name: cmp.Or(c.Name, name), Logo: c.Branding.Picture, Accent: c.Branding.Accent, Help: c.Branding.Help, Languages: c.Languages}
 
@@ -116,10 +117,10 @@ func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, erro
 	methods := p.methods(name, dir)
 	rules := c.policy(methods)
 
-	t.flows = flows.New(flows.Deps{Issuer: c.Issuer, Prefix: t.prefix, Cookie: cookie, Secure: secure, Brand: brand, Store: h, Ring: p.ring, Directory: dir,
+	t.flows = flows.New(flows.Deps{Issuer: c.Issuer, Prefix: t.prefix, Cookie: cookie, Secure: secure, Brand: brand, Store: h, Ring: p.ring, Directory: remembering{dir},
 		Policy: rules, Methods: methods, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox, Templates: p.templates,
 		Now: h.Now, Logger: p.log})
-	t.provider, err = provider.New(ctx, c.provider(brand.Name), provider.Deps{Store: h, Ring: p.ring, Sessions: sessions, Interaction: t.flows, Users: dir,
+	t.provider, err = provider.New(ctx, c.provider(brand.Name), provider.Deps{Store: h, Ring: p.ring, Sessions: sessions, Interaction: t.flows, Users: remembering{dir},
 		Journal: t.journal, Logger: p.log, FormPost: t.flows.FormPost,
 		Error: func(w http.ResponseWriter, r *http.Request, reason, reference string, status int) {
 			t.flows.Oops(w, r, reason, status)
@@ -130,8 +131,8 @@ func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, erro
 	accounts.WhenEnded(func(tx store.Tx, user directory.UserID) error { return t.provider.EndGrants(tx, string(user)) })
 	t.admin = admin.New(admin.Deps{Store: h, Directory: dir, Policy: rules, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox})
 
-	t.flows.Mount(t.mux)
-	t.provider.Mount(t.mux, t.prefix)
+	t.flows.Mount(t.pages)
+	t.provider.Mount(t.endpoints, t.prefix)
 	return t, nil
 }
 
@@ -143,6 +144,15 @@ func (t *tenant) answers(r *http.Request) bool {
 	}
 	path := r.URL.Path
 	return t.prefix == "" || path == t.prefix || strings.HasPrefix(path, t.prefix+"/") || path == "/.well-known/oauth-authorization-server"+t.prefix
+}
+
+// ServeHTTP hands the request to the wing it is for.
+func (t *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := t.endpoints.Handler(r); pattern != "" {
+		remember(t.endpoints).ServeHTTP(w, r)
+		return
+	}
+	t.pages.ServeHTTP(w, r)
 }
 
 // run does what has to be done beside the requests, until ctx ends.
