@@ -68,3 +68,13 @@ func Migrations() int { return len(migrations(sqliteWords())) }
 
 // SetPatience says how long SQLite waits for another process.
 func SetPatience(db *DB, d time.Duration) { db.engine.(*sqliteEngine).patience = d }
+
+// RestReaders makes all free readers look as if they had lain unused for a long time.
+func RestReaders(db *DB) {
+	r := &db.engine.(*sqliteEngine).readers
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.free {
+		c.used = c.used.Add(-readerRest)
+	}
+}

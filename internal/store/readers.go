@@ -4,14 +4,18 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 var errClosed = fmt.Errorf("%w: it is closed", ErrUnavailable)
 
-// readers are the reading connections. The one used last is used next, so that in quiet hours only one stays warm.
+// readerRest is how long a reading connection may lie unused while others are at work before it is closed, and its page cache with it.
+const readerRest = time.Minute
+
+// readers are the reading connections. The one used last is used next, so that in quiet hours only one stays.
 type readers struct {
 	mu     sync.Mutex
-	free   []*sqliteConn
+	free   []*sqliteConn // the one used last at the end
 	open   int
 	closed bool
 	row    []chan *sqliteConn // nil: somebody's place became free, try to open
@@ -102,9 +106,14 @@ func (r *readers) give(c *sqliteConn) {
 		return
 	}
 	if !r.closed {
+		c.used = time.Now()
 		r.free = append(r.free, c)
-		r.mu.Unlock()
-		return
+		if c = r.free[0]; time.Since(c.used) < readerRest {
+			r.mu.Unlock()
+			return
+		}
+		r.free = r.free[1:]
+		r.open--
 	}
 	r.mu.Unlock()
 	c.close()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -31,6 +32,7 @@ type sqliteConn struct {
 	conn  driver.Conn
 	kept  map[string]sqliteStatement
 	named []driver.NamedValue // reused
+	used  time.Time           // when it was given back, for readers
 }
 
 type sqliteStatement interface {
@@ -41,7 +43,7 @@ type sqliteStatement interface {
 
 // openSQLiteConn opens the file, which must exist. synchronous=FULL makes a commit wait for the disk.
 func openSQLiteConn(path string, writer bool) (*sqliteConn, error) {
-	mode, pragmas := "ro", []string{"query_only=1", "cache_size=-1024"}
+	mode, pragmas := "ro", []string{"query_only=1", "cache_size=-512"}
 	if writer {
 		mode, pragmas = "rw", []string{"journal_mode=WAL", "synchronous=FULL", "foreign_keys=1", "cache_size=-2048"}
 	}

@@ -263,6 +263,13 @@ func TestReadersAreFewAndOpenedWhenNeeded(t *testing.T) {
 	if n := store.OpenReaders(db); n < 1 || n > 4 {
 		t.Fatalf("%d readers are open", n)
 	}
+	store.RestReaders(db)
+	for range 4 {
+		noted(t, db)
+	}
+	if n := store.OpenReaders(db); n != 1 {
+		t.Fatalf("%d readers are open after a quiet time", n)
+	}
 }
 
 func TestAReaderSeesOneMoment(t *testing.T) {

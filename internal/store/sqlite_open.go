@@ -57,8 +57,8 @@ func existingSQLite(ctx context.Context, path string, db *DB) (*sqliteEngine, er
 	return s, nil
 }
 
-// inspectLimit is the size up to which a file is read whole at start: about 20 ms.
-const inspectLimit = 4 << 20
+// inspectLimit is the size up to which a file is read whole at start, about 30 ms. Damage in a larger one shows when it is read.
+const inspectLimit = 16 << 20
 
 // inspect refuses a file that is not ours or is damaged.
 func (s *sqliteEngine) inspect(size int64) error {
