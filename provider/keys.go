@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -12,10 +13,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
 )
@@ -266,8 +269,10 @@ func (p *Provider) promote(ctx context.Context, k *key) error {
 		if _, err := tx.Exec(`UPDATE signing_key SET state = $3, retired_at = $4 WHERE tenant = $1 AND alg = $2 AND state = $5`, k.Alg, retired, now, active); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`UPDATE signing_key SET state = $3, active_at = $4 WHERE tenant = $1 AND id = $2`, k.ID, active, now)
-		return err
+		if _, err := tx.Exec(`UPDATE signing_key SET state = $3, active_at = $4 WHERE tenant = $1 AND id = $2`, k.ID, active, now); err != nil {
+			return err
+		}
+		return p.d.Journal.Record(tx, audit.Event{Name: audit.KeysRotated, Actor: "system", Detail: map[string]string{"key": k.ID, "kind": strings.ToLower(k.Alg)}})
 	})
 	if err != nil {
 		return err
@@ -291,12 +296,15 @@ func (p *Provider) forgetKeys(ctx context.Context) error {
 	})
 }
 
-// Keys lists the signing keys, oldest first.
+// Keys lists the signing keys by algorithm: the retired ones, the active one, its successor.
 func (p *Provider) Keys() []Key {
 	var list []Key
 	for _, k := range p.keys.Load().all {
 		list = append(list, k.Key)
 	}
-	slices.SortFunc(list, func(a, b Key) int { return a.Created.Compare(b.Created) })
+	order := map[string]int{retired: 0, active: 1, next: 2}
+	slices.SortFunc(list, func(a, b Key) int {
+		return cmp.Or(slices.Index(algorithms, a.Alg)-slices.Index(algorithms, b.Alg), order[a.State]-order[b.State], a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	})
 	return list
 }
