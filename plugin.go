@@ -8,6 +8,8 @@
 //	http.Handle("/", p)
 package sparekey
 
+//go:generate go run ./internal/picture
+
 import (
 	"context"
 	"crypto/x509"
