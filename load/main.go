@@ -10,11 +10,8 @@ import (
 	"crypto/sha256"
 	"flag"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,53 +22,66 @@ import (
 )
 
 func main() {
-	database := flag.String("database", "sqlite:sparekey.db", "where the store is; a relative SQLite path is in a folder of the run's own")
-	seconds := flag.Duration("for", 3*time.Second, "how long each operation is driven")
+	database := flag.String("database", "sqlite:sparekey.db", "where the store is; a relative SQLite path is in a folder of the run's own, on PostgreSQL a schema of the run's own is made")
+	binary := flag.String("binary", "", "measure this program instead of building one")
+	only := flag.String("only", "", "measure the operations alone whose names match this regular expression")
+	asJSON := flag.Bool("json", false, "print JSON instead of Markdown")
+	lasts := flag.Duration("for", 3*time.Second, "how long each operation is driven")
 	callers := flag.Int("callers", 8, "how many at once")
-	bare := flag.String("bare", "", "serve bare answers at this address: the floor (used by the driver itself)")
+	bare := flag.String("bare", "", "be the floor, at this address (used by the driver itself)")
 	flag.Parse()
 	if *bare != "" {
 		floor(*bare)
 		return
 	}
-	if err := measure(*database, *seconds, *callers); err != nil {
+	wanted, err := regexp.Compile(*only)
+	var r report
+	if err == nil {
+		r, err = measure(*database, *binary, wanted, *lasts, *callers)
+	}
+	if err == nil && *asJSON {
+		err = r.json(os.Stdout)
+	} else if err == nil {
+		r.markdown(os.Stdout)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		os.Exit(1)
 	}
 }
 
-// floor is the least an HTTP answer costs.
-func floor(address string) {
-	_ = http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }))
-}
-
-func measure(database string, lasts time.Duration, callers int) error {
+func measure(database, binary string, wanted *regexp.Regexp, lasts time.Duration, callers int) (r report, err error) {
 	dir, err := os.MkdirTemp(".", "load-run-") // on the disk of the working folder: durable means durable
 	if err != nil {
-		return err
+		return r, err
 	}
 	defer os.RemoveAll(dir)
-	w, err := newWorld(dir, database, callers)
+	database, drop, err := ownSchema(database)
 	if err != nil {
-		return err
+		return r, err
+	}
+	defer drop()
+	w, err := newWorld(dir, database, binary, callers)
+	if err != nil {
+		return r, err
 	}
 	defer w.close()
-	unit := signature()
-	fmt.Printf("One RS256-2048 signature took %.2f ms of processor time and is 1.0 ms below. %d callers, %v each, %s.\n\n", unit*1e3, callers, lasts, strings.SplitN(database, ":", 2)[0])
-	fmt.Println("| operation | processor ms | p50 ms | p99 ms | a second |\n|---|---|---|---|---|")
+	r = report{Signature: signature() * 1e3, Callers: callers, Seconds: lasts.Seconds(), Database: strings.SplitN(database, ":", 2)[0], Idle: w.idle, Size: w.size}
 	for _, o := range w.operations() {
-		r, err := run(o, lasts, callers)
-		if err != nil {
-			return fmt.Errorf("%s: %w", o.name, err)
+		if !wanted.MatchString(o.name) {
+			continue
 		}
-		fmt.Printf("| %s | %.3f | %.1f | %.1f | %.0f |\n", o.name, r.cpu/unit, r.p50.Seconds()*1e3, r.p99.Seconds()*1e3, r.rate)
+		cost, err := run(o, lasts, callers)
+		if err != nil {
+			return r, fmt.Errorf("%s: %w", o.name, err)
+		}
+		cost.Processor /= r.Signature
+		r.Operations = append(r.Operations, cost)
 	}
+	r.Loaded = resident(w.serve.Process.Pid)
 	start, err := w.starts(9)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("\n| | |\n|---|---|\n| ready after exec, existing store (median of 9) | %d ms |\n| resident memory, idle | %.1f MiB |\n| stripped binary | %.1f MB |\n", start.Milliseconds(), w.idle, w.size)
-	return nil
+	r.Start = start.Seconds() * 1e3
+	return r, err
 }
 
 // operation is one thing to measure: one does it once, for the i-th caller; pid is the process that pays.
@@ -81,13 +91,7 @@ type operation struct {
 	one  func(i int) error
 }
 
-type result struct {
-	cpu      float64 // seconds of processor time an operation
-	p50, p99 time.Duration
-	rate     float64
-}
-
-func run(o operation, lasts time.Duration, callers int) (result, error) {
+func run(o operation, lasts time.Duration, callers int) (cost, error) {
 	var all []time.Duration
 	var mu sync.Mutex
 	var failed atomic.Pointer[error]
@@ -118,11 +122,12 @@ func run(o operation, lasts time.Duration, callers int) (result, error) {
 	drive(lasts)
 	cpu, wall := processor(o.pid)-before, time.Since(began)
 	if err := failed.Load(); err != nil {
-		return result{}, *err
+		return cost{}, *err
 	}
 	slices.Sort(all)
 	n := len(all)
-	return result{cpu: cpu / float64(n), p50: all[n/2], p99: all[n*99/100], rate: float64(n) / wall.Seconds()}, nil
+	ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
+	return cost{Name: o.name, Processor: cpu / float64(n) * 1e3, P50: ms(all[n/2]), P99: ms(all[n*99/100]), Rate: float64(n) / wall.Seconds()}, nil
 }
 
 // processor is the processor time a process has used, in seconds.
@@ -162,27 +167,4 @@ func own() float64 {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-func compile(dir string) (string, error) {
-	bin, err := filepath.Abs(filepath.Join(dir, "sparekey"))
-	if err != nil {
-		return "", err
-	}
-	c := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", bin, "github.com/sparekey-id/sparekey/cmd/sparekey")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := c.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build: %w: %s", err, out)
-	}
-	return bin, nil
 }

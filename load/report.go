@@ -1,0 +1,45 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// report is what a run found. Processor times are scaled; all others are as the clock says.
+type report struct {
+	Signature  float64 `json:"signature_ms"` // processor time of one RS256-2048 signature here and now, which is 1.0 in the operations
+	Callers    int     `json:"callers"`
+	Seconds    float64 `json:"seconds"` // that each operation was driven
+	Database   string  `json:"database"`
+	Operations []cost  `json:"operations"`
+	Start      float64 `json:"ready_ms"` // from exec to a good answer of /readyz, existing store, median
+	Idle       float64 `json:"idle_mib"` // resident, two seconds after the start
+	Loaded     float64 `json:"loaded_mib"`
+	Size       float64 `json:"binary_mb"` // stripped
+}
+
+// cost is that of one operation.
+type cost struct {
+	Name      string  `json:"name"`
+	Processor float64 `json:"processor_ms"` // of the server's process
+	P50       float64 `json:"p50_ms"`
+	P99       float64 `json:"p99_ms"`
+	Rate      float64 `json:"per_second"`
+}
+
+func (r report) json(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+func (r report) markdown(w io.Writer) {
+	fmt.Fprintf(w, "One RS256-2048 signature took %.2f ms of processor time and is 1.0 ms below. %d callers, %g s each, %s.\n\n", r.Signature, r.Callers, r.Seconds, r.Database)
+	fmt.Fprintln(w, "| operation | processor ms | p50 ms | p99 ms | a second |\n|---|---|---|---|---|")
+	for _, c := range r.Operations {
+		fmt.Fprintf(w, "| %s | %.3f | %.1f | %.1f | %.0f |\n", c.Name, c.Processor, c.P50, c.P99, c.Rate)
+	}
+	fmt.Fprintf(w, "\n| | |\n|---|---|\n| ready after exec, existing store (median of 9) | %.0f ms |\n| resident memory, idle | %.1f MiB |\n| resident memory, right after the load | %.1f MiB |\n| stripped binary | %.1f MB |\n",
+		r.Start, r.Idle, r.Loaded, r.Size)
+}
