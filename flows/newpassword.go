@@ -191,7 +191,18 @@ func (t *turn) change(old, next string) error {
 		return err
 	}
 	flow, user := t.flow.ID, t.flow.User
-	err = t.commit(func(tx store.Tx) error { return t.Accounts.Intend(tx, user, flow) })
+	err = t.commit(func(tx store.Tx) error {
+		if t.flow.Kind == Manage {
+			s, err := t.Sessions.Current(tx, t.r)
+			if errors.Is(err, session.ErrNone) || err == nil && s.Key != t.flow.Session {
+				return errForeign
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return t.Accounts.Intend(tx, user, flow)
+	})
 	if err != nil {
 		_ = attempt.GiveBack(t.ctx)
 		return err

@@ -73,7 +73,13 @@ func (f *Flows) open(w http.ResponseWriter, r *http.Request, id string) (*turn, 
 	if err := f.unseal(t.flow); err != nil {
 		return nil, fmt.Errorf("open flow: %w", err)
 	}
-	return t, t.situate()
+	if err := t.situate(); err != nil {
+		return nil, err
+	}
+	if t.flow.Kind == Manage && !t.flow.Done && t.session.Key == "" {
+		return nil, errForeign // the session it went on from has ended, or the browser is somebody else's by now (SECURITY SE-07)
+	}
+	return t, nil
 }
 
 // nobody is the user a decoy is looked up as.
