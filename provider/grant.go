@@ -26,6 +26,7 @@ type grant struct {
 	Subject string           `json:"subject"`
 	Epoch   int64            `json:"epoch"`
 	Session string           `json:"session"` // the public id, sid
+	Held    string           `json:"held"`    // the same session's key on its shelf
 	At      time.Time        `json:"at"`      // auth_time; the absolute limit of refreshing counts from here
 	Proofs  []identity.Proof `json:"proofs,omitempty"`
 	AMR     []string         `json:"amr,omitempty"`
@@ -149,7 +150,7 @@ func (p *Provider) until(g *grant) time.Time {
 func (p *Provider) addCode(ctx context.Context, q *request, c *client, a identity.Authentication, s session.Session, parked string) (string, error) {
 	value := secret.Token()
 	g := grant{
-		Client: c.ID, User: a.User, Subject: a.Subject, Epoch: a.Epoch, Session: a.Session, At: a.At, Proofs: a.Proofs, AMR: a.AMR,
+		Client: c.ID, User: a.User, Subject: a.Subject, Epoch: a.Epoch, Session: a.Session, Held: s.Key, At: a.At, Proofs: a.Proofs, AMR: a.AMR,
 		Scopes: q.Scopes, Wants: q.Wants, Code: &code{q.Redirect, q.Challenge, q.Nonce},
 		Offline: slices.Contains(q.Scopes, oidc.ScopeOfflineAccess) && slices.Contains(c.Grants, string(oidc.GrantTypeRefreshToken)),
 	}

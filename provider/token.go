@@ -89,7 +89,7 @@ func (p *Provider) redeem(r *http.Request, form url.Values, c *client) (issued, 
 		if t.grant, err = p.grants.Get(tx, secret.Digest(value)); err != nil || t.grant.Value.Code == nil {
 			return err
 		}
-		_, err = p.d.Sessions.Find(tx, t.grant.Value.Session, t.grant.Value.User)
+		_, err = p.d.Sessions.Living(tx, t.grant.Value.Held, t.grant.Value.User)
 		return err
 	})
 	g := &t.grant.Value

@@ -32,7 +32,7 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
 		if g, err = p.grants.Get(tx, key); err != nil || g.Value.Offline {
 			return err
 		}
-		_, err = p.d.Sessions.Find(tx, g.Value.Session, g.Value.User)
+		_, err = p.d.Sessions.Living(tx, g.Value.Held, g.Value.User)
 		return err
 	})
 	scopes, living := g.Value.holds(token, p.d.Now())

@@ -198,6 +198,15 @@ func (s *Sessions) Find(tx store.Tx, sid, user string) (Session, error) {
 	return Session{}, ErrNone
 }
 
+// Living is the living session with this Key, in one look; ErrNone when it is over or another user's.
+func (s *Sessions) Living(tx store.Tx, key, user string) (Session, error) {
+	v, err := s.get(tx, key)
+	if err == nil && v.User != user {
+		return Session{}, ErrNone
+	}
+	return v, err
+}
+
 // Expire takes the cookie away from the browser. It does not end the session.
 func (s *Sessions) Expire(w http.ResponseWriter) {
 	http.SetCookie(w, s.cookie("", -1))
