@@ -234,15 +234,29 @@ func (h *house) write(tenant string, f func(store.Tx) error) {
 type mails struct {
 	sync.Mutex
 	list []mail
+	fail func(context.Context) error // the server is down, or slow
 }
 
 type mail struct{ to, subject, text, html string }
 
-func (m *mails) send(_ context.Context, to, subject, text, html string) error {
+func (m *mails) send(ctx context.Context, to, subject, text, html string) error {
+	m.Lock()
+	fail := m.fail
+	m.Unlock()
+	if fail != nil {
+		return fail(ctx)
+	}
 	m.Lock()
 	defer m.Unlock()
 	m.list = append(m.list, mail{to, subject, text, html})
 	return nil
+}
+
+// failing makes every sending go as f says; nil: the server is well.
+func (m *mails) failing(f func(context.Context) error) {
+	m.Lock()
+	defer m.Unlock()
+	m.fail = f
 }
 
 func (m *mails) all() []mail {
