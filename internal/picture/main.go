@@ -1,5 +1,5 @@
 // Command picture draws the README's pictures: the floors, from the table in floors_test.go and from the imports as they are, and the pages,
-// from the screenshots the journey takes. With -check it draws them anew and fails when the ones in docs differ.
+// wide and on a telephone, from the screenshots the journey takes. With -check it draws them anew and fails when the ones in docs differ.
 package main
 
 import (
@@ -16,7 +16,7 @@ func main() {
 	check := flag.Bool("check", false, "compare instead of write")
 	flag.Parse()
 	failed := false
-	for name, draw := range map[string]func() ([]byte, error){"docs/floors.svg": floors, "docs/story.png": story} {
+	for name, draw := range map[string]func() ([]byte, error){"docs/floors.svg": floors, "docs/story.png": storySheet.draw, "docs/pages.png": phoneSheet.draw} {
 		drawn, err := draw()
 		if err == errNoShots && os.Getenv("SPAREKEY_REQUIRE") != "1" {
 			fmt.Println(name, "left alone:", err)

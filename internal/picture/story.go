@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
 	"image/png"
 	"os"
 	"path/filepath"
@@ -16,21 +15,29 @@ import (
 // errNoShots says that the journey has not been walked on this machine.
 var errNoShots = errors.New("no screenshots in journey/shots: they are taken by go test ./journey")
 
-// shown are the pages of the sheet, by the names the journey gives them: none that a clock or a new key changes much.
-var shown = []string{"sign-in-light", "more-information-light", "register-app-light", "all-set-light", "reset-dark", "reset-what-dark", "reset-done-dark", "security-info-dark"}
+// sheet is a picture of pages side by side, by the names the journey gives its shots: none that a clock or a new key changes much.
+type sheet struct {
+	variant    string          // the folder of the shots
+	from       image.Rectangle // what is shown of each, from the middle of its top
+	wide, high int             // of a cell
+	columns    int
+	between    int // pixels between columns
+	shown      []string
+}
 
-const (
-	cellWide, cellHigh = 400, 340
-	columns            = 4
+var (
+	storySheet = sheet{"wide", image.Rect(-380, 40, 380, 760), 400, 379, 4, 0,
+		[]string{"sign-in-light", "more-information-light", "register-app-light", "all-set-light", "reset-light", "reset-what-light", "reset-done-dark", "security-info-dark"}}
+	phoneSheet = sheet{"narrow", image.Rect(-180, 0, 180, 780), 224, 485, 7, 5,
+		[]string{"sign-in-light", "more-information-light", "all-set-light", "security-info-light", "reset-dark", "reset-password-dark", "security-info-two-dark"}}
 )
 
-// story puts the pages of the journey side by side.
-func story() ([]byte, error) {
-	rows := (len(shown) + columns - 1) / columns
-	sheet := image.NewRGBA(image.Rect(0, 0, columns*cellWide, rows*cellHigh))
-	draw.Draw(sheet, sheet.Bounds(), image.NewUniform(color.RGBA{0xf3, 0xf4, 0xf6, 0xff}), image.Point{}, draw.Src)
-	for i, name := range shown {
-		found, err := filepath.Glob("journey/shots/wide/[0-9][0-9]-" + name + ".png")
+// draw puts the pages side by side.
+func (s sheet) draw() ([]byte, error) {
+	rows := (len(s.shown) + s.columns - 1) / s.columns
+	whole := image.NewRGBA(image.Rect(0, 0, s.columns*(s.wide+s.between)-s.between, rows*s.high))
+	for i, name := range s.shown {
+		found, err := filepath.Glob("journey/shots/" + s.variant + "/[0-9][0-9]-" + name + ".png")
 		if err != nil {
 			return nil, err
 		}
@@ -41,14 +48,12 @@ func story() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The card stands in the middle; what is beside it is cut off.
-		wide, high := 760, 646
-		x := page.Bounds().Dx()/2 - wide/2
-		into := image.Rect(i%columns*cellWide, i/columns*cellHigh, (i%columns+1)*cellWide, (i/columns+1)*cellHigh)
-		draw.CatmullRom.Scale(sheet, into, page, image.Rect(x, 56, x+wide, 56+high), draw.Src, nil)
+		at := image.Pt(i%s.columns*(s.wide+s.between), i/s.columns*s.high)
+		cell := image.Rectangle{at, at.Add(image.Pt(s.wide, s.high))}
+		draw.CatmullRom.Scale(whole, cell, page, s.from.Add(image.Pt(page.Bounds().Dx()/2, 0)), draw.Src, nil)
 	}
 	var b bytes.Buffer
-	err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, sheet)
+	err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, whole)
 	return b.Bytes(), err
 }
 
