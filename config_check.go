@@ -200,6 +200,9 @@ func (p Policy) check(s faults, path string) {
 	default:
 		s.Fault(path+".second_factor", "%q: never, when_registered or required", p.SecondFactor)
 	}
+	if m, ok := p.Methods["totp"]; p.SecondFactor == "required" && p.Methods != nil && (!ok || len(m.For) > 0 && !slices.Contains(m.For, "sign_in")) {
+		s.Fault(path+".second_factor", "required, and no enabled method is for sign_in")
+	}
 	switch p.DeadEnd {
 	case "", "neutral", "direct":
 	default:

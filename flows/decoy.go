@@ -1,8 +1,9 @@
 package flows
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/identity"
@@ -32,23 +33,14 @@ func (f *Flows) decoy(login string) (directory.User, []identity.Authenticator) {
 			skip--
 			continue
 		}
-		a := identity.Authenticator{ID: f.mac.Sum("decoy", name, string(k))[:26], Kind: k, BoundAt: f.Now().Add(-1), Label: ""}
-		if k == identity.Email {
-			first, _ := utf8.DecodeRuneInString(name)
-			a.Label = string(first) + "•••@" + string(rune('a'+draw[2]%26)) + "•••"
-		}
+		a := identity.Authenticator{ID: f.decoyID(name, k), Kind: k, BoundAt: f.Now().Add(-1), Label: ""}
 		held = append(held, a)
 	}
 	return user, held
 }
 
-// hint shows an authenticator to somebody who has proven nothing yet: less than its owner sees.
-func hint(a identity.Authenticator) string {
-	local, domain, ok := strings.Cut(a.Label, "@")
-	if !ok {
-		return a.Label
-	}
-	l, _ := utf8.DecodeRuneInString(local)
-	d, _ := utf8.DecodeRuneInString(domain)
-	return string(l) + "•••@" + string(d) + "•••"
+// decoyID looks like any authenticator's id.
+func (f *Flows) decoyID(name string, k identity.Kind) string {
+	sum := sha256.Sum256([]byte(f.mac.Sum("decoy", name, string(k))))
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
 }

@@ -75,7 +75,14 @@ func (t *turn) finish(deed func(store.Tx) error) error {
 	case SignIn:
 		return t.signIn(deed)
 	case Reset:
-		return t.unlock(deed)
+		// The proof is spent first: a code that was used already opens nothing.
+		if err := t.commit(deed); err != nil {
+			return err
+		}
+		if err := t.situate(); err != nil || t.step != Finish {
+			return err
+		}
+		return t.unlock()
 	case Manage:
 		return t.manage(deed)
 	}
@@ -100,7 +107,7 @@ func (t *turn) signIn(deed func(store.Tx) error) error {
 		if err := seen.load(tx); err != nil {
 			return err
 		}
-		if t.account.Epoch != 0 && now.Epoch != t.account.Epoch {
+		if now.Epoch != t.flow.Epoch || t.flow.Session != "" && seen.session.Key == "" {
 			return errAgain
 		}
 		if seen.decide(); seen.step != Finish {
@@ -200,7 +207,7 @@ func (t *turn) onward() string {
 }
 
 // unlock opens the account and keeps the password.
-func (t *turn) unlock(deed func(store.Tx) error) error {
+func (t *turn) unlock() error {
 	if u, ok := directory.As[directory.Unlocker](t.Directory); ok && t.user.State.Has(directory.TempLocked) {
 		if err := u.Unlock(t.ctx, t.user); err != nil {
 			return fmt.Errorf("unlock: %w", err)
@@ -208,9 +215,6 @@ func (t *turn) unlock(deed func(store.Tx) error) error {
 	}
 	t.flow.Done = true
 	return t.commit(func(tx store.Tx) error {
-		if err := deed(tx); err != nil {
-			return err
-		}
 		if err := t.Guard.Lift(tx, string(t.flow.User), guard.SignIn, guard.Code, guard.Reset); err != nil {
 			return err
 		}

@@ -29,6 +29,8 @@ type Flow struct {
 	User    directory.UserID `json:"user,omitempty"`    // empty for a decoy
 	Decoy   bool             `json:"decoy,omitempty"`   // walks the same steps and never verifies
 	Refused policy.Refusal   `json:"refused,omitempty"` // why a real user walks as a decoy: for the journal alone
+	Epoch   int64            `json:"epoch,omitempty"`   // the account's, when the first proof was given
+	Due     bool             `json:"due,omitempty"`     // the directory took the password and wants another
 	Session string           `json:"session,omitempty"` // shelf key of the session this flow goes on from
 	What    What             `json:"what,omitempty"`    // reset: forgot or locked
 	Task    Task             `json:"task"`              // manage: what is to be done

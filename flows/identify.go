@@ -113,7 +113,7 @@ func (t *turn) actIdentify() error {
 // forgetUser brings a sign-in back to its first question.
 func (t *turn) forgetUser() {
 	f := t.flow
-	f.Named, f.Login, f.User, f.Decoy, f.Session, f.Proofs = false, "", "", false, "", nil
+	f.Named, f.Login, f.User, f.Decoy, f.Session, f.Proofs, f.Epoch, f.Due = false, "", "", false, "", nil, 0, false
 	f.Introduced, f.Skipped, f.Registered, f.Renewed, f.hidden = false, false, false, false, hidden{}
 	f.Request.Choose = false
 }

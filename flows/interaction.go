@@ -38,7 +38,7 @@ func (f *Flows) Begin(w http.ResponseWriter, r *http.Request, q identity.SignInR
 		if standing, err := f.Standing(r.Context(), identity.Authentication{User: s.User, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs}, q.Client); err != nil {
 			return "", err
 		} else if standing != identity.Gone && !q.Again && hinted && (q.Subject == "" || q.Subject == s.Subject) {
-			x.User, x.Login, x.Session, x.Proofs = directory.UserID(s.User), s.Login, s.Key, s.Proofs
+			x.User, x.Login, x.Session, x.Proofs, x.Epoch = directory.UserID(s.User), s.Login, s.Key, s.Proofs, s.Epoch
 			x.Named = !q.Choose
 		}
 	case !errors.Is(err, session.ErrNone):
@@ -104,7 +104,7 @@ func (f *Flows) Standing(ctx context.Context, a identity.Authentication, client 
 	case acc.Subject == "" || acc.Epoch != a.Epoch || acc.Intent != "":
 		return identity.Gone, nil
 	}
-	d := f.Policy.Decide(policy.Facts{Now: f.Now(), For: policy.SignIn, User: user, Held: held, Proofs: a.Proofs,
+	d := f.Policy.Decide(policy.Facts{Now: f.Now(), For: policy.SignIn, User: user, Held: held, Proofs: a.Proofs, Address: f.directoryAddress(user),
 		Asked: policy.Asked{Skips: acc.Skips, SnoozedUntil: acc.SnoozedUntil, RequiredAgain: acc.RequireAgainAt, FrozenUntil: acc.FrozenUntil}})
 	switch {
 	case d.Refuse != "":
@@ -118,5 +118,6 @@ func (f *Flows) Standing(ctx context.Context, a identity.Authentication, client 
 // excused reports whether this sign-in was let go by a skip or within a snooze: then it counts although the next one
 // will not be let go. Where skipping ends by a date, that ends with it.
 func excused(acc account.Account, d policy.Decision, a identity.Authentication, now time.Time) bool {
-	return !acc.SnoozedUntil.IsZero() && !acc.SnoozedUntil.Before(a.At) && (d.SkipUntil.IsZero() || now.Before(d.SkipUntil))
+	return !acc.SnoozedUntil.IsZero() && !acc.SnoozedUntil.Before(a.At) && (d.SkipUntil.IsZero() || now.Before(d.SkipUntil)) &&
+		(d.SkipsLeft >= 0 || !d.SkipUntil.IsZero()) // and skipping has not been switched off
 }

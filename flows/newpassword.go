@@ -96,6 +96,9 @@ func (t *turn) reset(next string) error {
 	}
 	flow, user := t.flow.ID, t.flow.User
 	err := t.commit(func(tx store.Tx) error {
+		if _, err := t.current(tx); err != nil {
+			return err
+		}
 		if err := t.Accounts.Intend(tx, user, flow); err != nil {
 			return err
 		}
@@ -238,7 +241,8 @@ func (t *turn) change(old, next string) error {
 	}
 	t.flow.Renewed = true
 	t.user.State &^= directory.Expired | directory.MustChange
-	t.account.Epoch = max(t.account.Epoch, 1) + 1 // what End makes of it
+	t.flow.Epoch++ // what End makes of it
+	t.flow.Due = false
 	own := t.session
 	deed := func(tx store.Tx) error {
 		if err := t.Accounts.Settled(tx, user, flow); err != nil {

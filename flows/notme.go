@@ -1,10 +1,11 @@
 package flows
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"net/http"
 
+	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
@@ -57,9 +58,11 @@ func (f *Flows) stop(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	user, err := f.Directory.Get(ctx, peek.Value.User)
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	user, err := f.Directory.Get(asking, peek.Value.User)
 	if err != nil {
-		return fmt.Errorf("get user: %w", err)
+		user = directory.User{ID: peek.Value.User} // stopping does not wait for a directory: the notice goes to the registered addresses
 	}
 	return f.Store.Write(ctx, func(tx store.Tx) error {
 		a, err := f.alarms.Take(tx, token)

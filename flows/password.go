@@ -89,7 +89,7 @@ func (t *turn) actPassword() error {
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, setTimeout)
 	defer cancel()
-	_, err = t.Methods[identity.Password].Verify(ctx, t.claimant(""), nil, url.Values{"password": {password}})
+	result, err := t.Methods[identity.Password].Verify(ctx, t.claimant(""), nil, url.Values{"password": {password}})
 	if err == nil && t.flow.Decoy {
 		err = method.ErrRejected
 	}
@@ -106,8 +106,12 @@ func (t *turn) actPassword() error {
 		_ = attempt.GiveBack(context.WithoutCancel(t.ctx))
 		return fmt.Errorf("verify password: %w", err)
 	}
-	t.flow.prove(identity.Proof{Kind: identity.Password, At: t.Now()})
+	t.flow.Due = result.Due
+	t.proven(identity.Proof{Kind: identity.Password, At: t.Now()})
 	return t.advance(func(tx store.Tx) error {
+		if _, err := t.current(tx); err != nil {
+			return err
+		}
 		if err := attempt.Right(tx); err != nil {
 			return err
 		}

@@ -30,8 +30,8 @@ func (t *turn) showProve() (templates.Page, error) {
 		page := templates.Choose{Frame: t.frame(), Purpose: string(t.flow.purpose()), None: true}
 		for _, c := range t.choices() {
 			label := c.Label
-			if t.flow.Kind == Reset {
-				label = hint(c)
+			if t.flow.Kind == Reset && c.Kind == identity.Email {
+				label = "" // the address has to be typed: a stranger learns nothing of it
 			}
 			page.Choices = append(page.Choices, templates.Choice{Value: c.ID, Kind: string(c.Kind), Label: label})
 		}
@@ -212,8 +212,11 @@ func (t *turn) verify(asking *Asking) error {
 		return fmt.Errorf("verify %s: %w", asking.Kind, err)
 	}
 	before := *t.flow
-	t.flow.prove(identity.Proof{Kind: asking.Kind, Authenticator: result.Authenticator, At: t.Now()})
+	t.proven(identity.Proof{Kind: asking.Kind, Authenticator: result.Authenticator, At: t.Now()})
 	err = t.advance(func(tx store.Tx) error {
+		if _, err := t.current(tx); err != nil {
+			return err
+		}
 		if err := result.Spend(tx); err != nil {
 			return err
 		}

@@ -78,11 +78,16 @@ func (t *turn) addable() []identity.Kind {
 
 func (t *turn) count(k identity.Kind) (n int) {
 	for _, a := range t.held {
-		if a.Kind == k {
+		if a.Kind == k && !t.void(a) {
 			n++
 		}
 	}
 	return n
+}
+
+// void reports whether an operator has required registration again since the authenticator was bound.
+func (t *turn) void(a identity.Authenticator) bool {
+	return !a.BoundAt.IsZero() && a.BoundAt.Before(t.account.RequireAgainAt)
 }
 
 // most is how many authenticators of a kind one user may have.
@@ -189,7 +194,8 @@ func (t *turn) registerBack(setup *Setup) error {
 func (t *turn) registrant(k identity.Kind) method.Claimant {
 	c := method.Claimant{Tenant: t.Brand.Name, Issuer: t.Issuer, User: t.user, For: t.use(), Flow: t.flow.ID, Lang: t.flow.Lang, Now: t.Now(), Letter: t.letter()}
 	for _, a := range append(slices.Clone(t.held), t.flow.hidden.Staged...) {
-		if a.Kind == k {
+		// What was declared void, and what is being replaced, stands in nobody's way.
+		if a.Kind == k && !t.void(a) && !(t.flow.Task.Do == "change" && a.ID == t.flow.Task.ID) {
 			c.Authenticators = append(c.Authenticators, a)
 		}
 	}
@@ -214,6 +220,11 @@ func (t *turn) setUp(k identity.Kind) ([]notify.Message, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
 	defer cancel()
 	prompt, state, messages, err := b.Offer(ctx, t.registrant(k), nil)
+	var why *method.Rejection
+	if errors.As(err, &why) {
+		t.flow.hidden.Setup, t.flow.Problem = nil, templates.Problem{Key: why.Key}
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("offer %s: %w", k, err)
 	}
@@ -330,18 +341,18 @@ func (t *turn) stage(a identity.Authenticator, right func(store.Tx) error) error
 	for _, a := range staged {
 		// Possession was proven in this flow: nobody is asked for the same app twice in a row.
 		if t.Policy.Traits[a.Kind].For(identity.SignIn) {
-			f.prove(identity.Proof{Kind: a.Kind, Authenticator: a.ID, At: t.Now()})
+			t.proven(identity.Proof{Kind: a.Kind, Authenticator: a.ID, At: t.Now()})
 		}
 	}
 	return t.commit(func(tx store.Tx) error {
 		if err := right(tx); err != nil {
 			return err
 		}
-		now, err := t.Accounts.Lock(tx, f.User)
+		now, err := t.current(tx)
 		if err != nil {
 			return err
 		}
-		if now.Intent != "" || t.account.Epoch != 0 && now.Epoch != t.account.Epoch {
+		if now.Intent != "" {
 			return errAgain
 		}
 		for _, a := range staged {

@@ -48,7 +48,7 @@ func (f *Flows) visitor(w http.ResponseWriter, r *http.Request) (*visit, error) 
 	if standing != identity.Good {
 		return nil, errSignIn
 	}
-	flow := &Flow{Kind: Manage, User: directory.UserID(s.User), Login: s.Login, Named: true, Session: s.Key, Proofs: s.Proofs, Lang: f.language(r), Browser: f.browser(r)}
+	flow := &Flow{Kind: Manage, User: directory.UserID(s.User), Login: s.Login, Named: true, Session: s.Key, Proofs: s.Proofs, Epoch: s.Epoch, Lang: f.language(r), Browser: f.browser(r)}
 	v.turn = &turn{Flows: f, w: w, r: r, ctx: r.Context(), flow: flow}
 	if err := v.turn.situate(); err != nil {
 		return nil, err

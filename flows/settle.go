@@ -16,7 +16,9 @@ import (
 // settle treats an intent whose outcome nobody knows as a success: everything of the user ends, and she is told
 // that her password may have been changed.
 func (f *Flows) settle(ctx context.Context, user directory.UserID, flow string) error {
-	u, err := f.Directory.Get(ctx, user)
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	u, err := f.Directory.Get(asking, user)
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
 		// The mail is worth less than the end of the sessions: it goes to the registered addresses alone.
 		u = directory.User{ID: user}

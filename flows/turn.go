@@ -87,7 +87,7 @@ const nobody directory.UserID = "nobody"
 
 // situate gathers the facts anew and asks policy and Next.
 func (t *turn) situate() error {
-	if t.flow.Named {
+	if t.flow.Named || t.flow.Session != "" {
 		ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
 		defer cancel()
 		// A decoy is looked up as well: a name that is nobody costs what a name costs (SECURITY RS-02).
@@ -104,9 +104,11 @@ func (t *turn) situate() error {
 		}
 		t.user = u
 	}
-	err := t.Store.Read(t.ctx, t.load)
-	if err != nil {
+	if err := t.Store.Read(t.ctx, t.load); err != nil {
 		return err
+	}
+	if t.flow.Kind == SignIn && !t.flow.Done && t.flow.Session != "" && t.session.Key == "" {
+		t.forgetUser() // the session this sign-in went on from has ended, and its proofs with it
 	}
 	t.decide()
 	return nil
@@ -115,7 +117,7 @@ func (t *turn) situate() error {
 // load reads what the store knows of the user.
 func (t *turn) load(tx store.Tx) (err error) {
 	t.account, t.held, t.session = account.Account{}, nil, session.Session{}
-	if !t.flow.Named {
+	if !t.flow.Named && t.flow.Session == "" {
 		return nil
 	}
 	id := t.flow.User
@@ -142,17 +144,15 @@ func (t *turn) decide() {
 	facts := policy.Facts{Now: t.Now(), For: f.purpose(), User: t.user, Held: t.held, Proofs: f.Proofs,
 		CanSet: t.can().set, CanOpen: true,
 		Asked: policy.Asked{Skips: t.account.Skips, SnoozedUntil: t.account.SnoozedUntil, RequiredAgain: t.account.RequireAgainAt, FrozenUntil: t.account.FrozenUntil}}
-	if m, ok := t.Methods[identity.Email].(interface {
-		FromDirectory(directory.User) (identity.Authenticator, bool)
-	}); ok {
-		facts.Address, _ = m.FromDirectory(t.user)
-	}
+	facts.Address = t.directoryAddress(t.user)
 	if f.Decoy && f.Kind == Reset {
 		facts.User, facts.Held = t.decoy(f.Login)
 		facts.Asked, facts.Proofs = policy.Asked{}, nil
 	}
 	t.decision = t.Policy.Decide(facts)
-	if f.Decoy && f.Kind == SignIn {
+	t.decision.PasswordDue = t.decision.PasswordDue || f.Kind == SignIn && f.Due && len(f.Proofs) > 0
+	if f.Kind == SignIn && len(f.Proofs) == 0 {
+		// Until something is proven every name meets the same page, whatever policy says of it.
 		t.decision = policy.Decision{Password: true, Required: 1}
 	}
 	// Staged authenticators are proven; only their commit is missing.
@@ -161,6 +161,33 @@ func (t *turn) decide() {
 		return slices.ContainsFunc(f.hidden.Staged, func(a identity.Authenticator) bool { return a.Kind == k })
 	})
 	t.step = Next(*f, t.decision)
+}
+
+// directoryAddress is the directory's own address of a user, as one could prove it; zero: there is none.
+func (f *Flows) directoryAddress(u directory.User) (a identity.Authenticator) {
+	if m, ok := f.Methods[identity.Email].(interface {
+		FromDirectory(directory.User) (identity.Authenticator, bool)
+	}); ok {
+		a, _ = m.FromDirectory(u)
+	}
+	return a
+}
+
+// proven adds a proof to the flow. The first one pins the account's epoch: what ends from then on ends this flow too.
+func (t *turn) proven(p identity.Proof) {
+	if t.flow.Epoch == 0 {
+		t.flow.Epoch = max(t.account.Epoch, 1)
+	}
+	t.flow.prove(p)
+}
+
+// current locks the account, and is errAgain when everything of the user has ended since the flow's first proof.
+func (t *turn) current(tx store.Tx) (account.Account, error) {
+	now, err := t.Accounts.Lock(tx, t.flow.User)
+	if err == nil && now.Epoch != t.flow.Epoch {
+		err = errAgain
+	}
+	return now, err
 }
 
 // commit writes the flow and whatever f adds, in one transaction, and sets the cookies that go with it.
@@ -172,7 +199,9 @@ func (t *turn) commit(f func(store.Tx) error) error {
 	}
 	t.rec.Owner, t.rec.Until = t.flow.owner(), t.flow.Until
 	var rec store.Record[Flow]
+	start := *t.flow
 	err := t.Store.Write(t.ctx, func(tx store.Tx) error {
+		*t.flow = start // a transaction that collided with another runs once more
 		t.cookies, t.again = t.cookies[:0], false
 		rec = t.rec
 		// Saving first makes the losers of a race stop before anything is spent.
@@ -200,6 +229,7 @@ func (t *turn) commit(f func(store.Tx) error) error {
 		return err
 	})
 	if err != nil {
+		*t.flow = start
 		return err
 	}
 	t.rec.Version = rec.Version

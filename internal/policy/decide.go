@@ -145,7 +145,9 @@ func (p *Policy) fresh(d *Decision, r Rule, f Facts) {
 	}
 	if len(best) == 0 && r.Registration.Needs == NeedsEmail {
 		if f.Address.ID == "" {
-			d.Refuse = NoAddress
+			if !d.MaySkip {
+				d.Refuse = NoAddress
+			}
 			d.say("the first registration needs a code sent to the directory’s address, and there is none")
 			return
 		}
@@ -184,7 +186,8 @@ func (p *Policy) registration(d *Decision, r Rule, f Facts) {
 			}
 		}
 	}
-	if r.SecondFactor == Required && len(p.usable(r, f, identity.SignIn)) == 0 {
+	lacking := r.SecondFactor == Required && len(p.usable(r, f, identity.SignIn)) == 0
+	if lacking {
 		both := slices.DeleteFunc(p.Kinds(r, identity.SignIn), func(k identity.Kind) bool { return k == identity.Password })
 		if missing == 0 {
 			candidates = both
@@ -192,11 +195,14 @@ func (p *Policy) registration(d *Decision, r Rule, f Facts) {
 			candidates = first // one that serves both ends
 		}
 		missing = max(missing, 1)
-	}
-	if !r.Registration.AtSignIn || f.Now.Before(r.Registration.From) {
-		if f.For == SignIn {
+		if len(both) == 0 {
+			d.Refuse = TooFew
+			d.say("a second factor is required, and no enabled method is one")
 			return
 		}
+	}
+	if f.For == SignIn && !lacking && (!r.Registration.AtSignIn || f.Now.Before(r.Registration.From)) {
+		return
 	}
 	d.Missing, d.Register = min(missing, max(len(candidates), 0)), candidates
 	if d.Missing == 0 {
