@@ -307,16 +307,28 @@ func TestMaxAgeAsksAgainOnceItHasPassed(t *testing.T) {
 
 func TestAPromptThatWasNotMetGivesNoCode(t *testing.T) {
 	h := newHouse(t)
-	b := h.browser()
-	s := b.signedIn(ironman)
-	h.clock.Advance(time.Hour)
-	b.authorize("prompt", "login")
-	// A flow that hands back the session there was, as if nothing had been asked (CVE-2023-6787).
-	a := authentication(s)
-	a.Request = h.guide.asked[h.guide.last]
-	h.guide.out[h.guide.last] = a
-	b.cookies["walker"] = h.guide.last
-	b.get("/avengers" + a.Request.Return + "&flow=" + h.guide.last).refusal("login_required")
+	for _, age := range []time.Duration{0, time.Hour} {
+		b := h.browser()
+		s := b.signedIn(ironman)
+		h.clock.Advance(age)
+		b.authorize("prompt", "login")
+		// A flow that hands back the session there was, as if nothing had been asked (CVE-2023-6787).
+		a := authentication(s)
+		a.Request = h.guide.asked[h.guide.last]
+		h.guide.out[h.guide.last] = a
+		b.cookies["walker"] = h.guide.last
+		b.get("/avengers" + a.Request.Return + "&flow=" + h.guide.last).refusal("login_required")
+	}
+	t.Run("nor one that is new and says it is old", func(t *testing.T) {
+		b := h.browser()
+		b.signedIn(ironman)
+		b.authorize("prompt", "login")
+		back := b.walk(ironman)
+		a := h.guide.out[h.guide.last]
+		a.At = a.At.Add(-time.Minute)
+		h.guide.out[h.guide.last] = a
+		b.get(back).refusal("login_required")
+	})
 }
 
 func TestSelectAccountAlwaysAsks(t *testing.T) {
@@ -388,10 +400,18 @@ func TestAClientForAGroupDeniesOthers(t *testing.T) {
 	if h.events("sign_in.refused") != 2 {
 		t.Error("not journalled")
 	}
+	as := func(code string) answer {
+		return in.tokenAs("lab", "lab-secret", "grant_type", "authorization_code", "code", code, "redirect_uri", "https://lab.example.com/cb", "code_verifier", verifier)
+	}
+	tk := as(in.authorize(lab...).code()).tokens()
+	if in.userinfo(tk.access).StatusCode != 200 {
+		t.Error("a member's token is no good")
+	}
 	u := h.guide.users[ironman]
 	u.Groups = nil
 	h.guide.users[ironman] = u
-	in.tokenAs("lab", "lab-secret", "grant_type", "authorization_code", "code", code, "redirect_uri", "https://lab.example.com/cb", "code_verifier", verifier).fails(400, "invalid_grant")
+	in.userinfo(tk.access).fails(401, "invalid_token")
+	as(code).fails(400, "invalid_grant")
 	delete(h.guide.users, ironman)
 	in.authorize(lab...).refusal("access_denied")
 }

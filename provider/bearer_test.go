@@ -133,6 +133,11 @@ func TestRevocation(t *testing.T) {
 			t.Error("it was revoked")
 		}
 	})
+	t.Run("and nobody learns whose a made-up one might be", func(t *testing.T) {
+		if a := b.do("POST", "/avengers/revoke", url.Values{"token": {tk.access[:keyLength] + secret.Token()}}, "Authorization", basic("rsa", "rsa-secret")); a.StatusCode != 200 {
+			t.Error(a.StatusCode, a.body)
+		}
+	})
 	t.Run("OA-08 nor without authenticating", func(t *testing.T) {
 		b.do("POST", "/avengers/revoke", url.Values{"token": {tk.refresh}}).fails(401, "invalid_client")
 		b.do("POST", "/avengers/revoke", url.Values{"token": {tk.refresh}, "client_id": {"wiki"}}).fails(401, "invalid_client")

@@ -87,6 +87,22 @@ func TestA46_RefreshTokensEndUnusedAndInAnyCase(t *testing.T) {
 	}
 }
 
+func TestA46_TheLastAccessTokenDoesNotStretchTheFamily(t *testing.T) {
+	h := newHouse(t)
+	b, tk := h.granted("scope", "openid offline_access")
+	for range 8 {
+		h.clock.Advance(11 * 24 * time.Hour)
+		tk = b.refresh(tk.refresh).tokens()
+	}
+	h.clock.Advance(2*24*time.Hour - time.Minute)
+	tk = b.refresh(tk.refresh).tokens() // its access token outlives the 90 days by nine minutes
+	h.clock.Advance(time.Minute)
+	b.refresh(tk.refresh).fails(400, "invalid_grant")
+	if b.userinfo(tk.access).StatusCode != 200 {
+		t.Error("the access token ended as well")
+	}
+}
+
 func TestOfflineAccessOutlivesTheSessionAndNothingElseDoes(t *testing.T) {
 	h := newHouse(t)
 	b, online := h.granted("scope", "openid")

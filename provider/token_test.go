@@ -210,10 +210,12 @@ func TestA46_ACodeAndAnAccessTokenEndAtTheSecond(t *testing.T) {
 		}
 	}
 	for age, good := range map[time.Duration]bool{599 * time.Second: true, 600 * time.Second: false, 601 * time.Second: false} {
-		tk := b.redeem(b.authorize().code()).tokens()
-		h.clock.Advance(age)
-		if a := b.userinfo(tk.access); (a.StatusCode == 200) != good {
-			t.Errorf("an access token after %s: %d", age, a.StatusCode)
+		for _, scope := range []string{"openid", "openid offline_access"} {
+			tk := b.redeem(b.authorize("scope", scope).code()).tokens()
+			h.clock.Advance(age)
+			if a := b.userinfo(tk.access); (a.StatusCode == 200) != good {
+				t.Errorf("an access token for %s after %s: %d", scope, age, a.StatusCode)
+			}
 		}
 	}
 }
