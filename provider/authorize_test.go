@@ -294,6 +294,10 @@ func TestMaxAgeAsksAgainOnceItHasPassed(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser()
 	b.signedIn(ironman)
+	b.authorize("max_age", "0") // at this very moment, too
+	if q := h.guide.asked[h.guide.last]; !q.Again {
+		t.Error("max_age=0 is not prompt=login")
+	}
 	for age, again := range map[int]bool{0: true, 1: true, 2: false, 10000: false} {
 		h.clock.Set(time.Date(2026, 6, 1, 12, 0, 2, 0, time.UTC))
 		to := b.authorize("max_age", strconv.Itoa(age)).location()

@@ -331,6 +331,9 @@ func TestA42_AHintIsAnIDTokenWeSignedAndNothingElse(t *testing.T) {
 			t.Errorf("%s passes", name)
 		}
 	}
+	if _, ok := h.p.readHint(own(map[string]any{"aud": nil}), ""); ok {
+		t.Error("one for nobody passes where no client is named")
+	}
 	for i := range len(parts[2]) {
 		flipped := []byte(parts[2])
 		flipped[i] = map[bool]byte{true: 'B', false: 'A'}[flipped[i] == 'A']

@@ -162,6 +162,11 @@ func TestALogoutsReturnIsGoodForItselfAlone(t *testing.T) {
 	a.Request.SignOut = false
 	h.guide.out[h.guide.last] = a
 	b.get(back).shows(400, "expired")
+
+	b.signedIn(ironman)
+	first := b.logout("client_id", "wiki", "post_logout_redirect_uri", goodbye).asks(b)
+	b.says(b.logout().asks(b))
+	b.get("/avengers"+first.Return+"&flow="+h.guide.last).shows(400, "expired") // a yes to one question answers no other
 	for _, bad := range []string{"", "?request=x", "?flow=x", "?request=x&flow=y", "?%zz"} {
 		if a := b.get("/avengers/logout/resume" + bad); a.StatusCode != 400 || a.Header.Get("Location") != "" {
 			t.Errorf("%q: %d", bad, a.StatusCode)

@@ -99,6 +99,15 @@ func TestClaimsFollowScopesAndNames(t *testing.T) {
 			}
 		})
 	}
+	t.Run("OA-04 a scope the client may not ask for is not granted", func(t *testing.T) {
+		b := h.browser()
+		b.signedIn(ironman)
+		code := b.authorize("client_id", "strict", "redirect_uri", "https://strict.example.com/cb", "scope", "openid profile groups email").code()
+		tk := b.tokenAs("strict", "strict-secret", "grant_type", "authorization_code", "code", code, "redirect_uri", "https://strict.example.com/cb", "code_verifier", verifier).tokens()
+		if got := names(b.userinfo(tk.access).json()); tk.all["scope"] != "openid email" || got != "email email_verified sub" {
+			t.Error(tk.all["scope"], got)
+		}
+	})
 	t.Run("a name does not go beyond the client's scopes", func(t *testing.T) {
 		b := h.browser()
 		b.signedIn(ironman)
