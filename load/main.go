@@ -28,6 +28,7 @@ func main() {
 	asJSON := flag.Bool("json", false, "print JSON instead of Markdown")
 	lasts := flag.Duration("for", 3*time.Second, "how long each operation is driven")
 	callers := flag.Int("callers", 8, "how many at once")
+	rests := flag.Duration("rest", 0, "wait so long after the load before the resident memory is read again; the server gives memory back within a minute or so")
 	bare := flag.String("bare", "", "be the floor, at this address (used by the driver itself)")
 	flag.Parse()
 	if *bare != "" {
@@ -37,7 +38,7 @@ func main() {
 	wanted, err := regexp.Compile(*only)
 	var r report
 	if err == nil {
-		r, err = measure(*database, *binary, wanted, *lasts, *callers)
+		r, err = measure(*database, *binary, wanted, *lasts, *rests, *callers)
 	}
 	if err == nil && *asJSON {
 		err = r.json(os.Stdout)
@@ -50,7 +51,7 @@ func main() {
 	}
 }
 
-func measure(database, binary string, wanted *regexp.Regexp, lasts time.Duration, callers int) (r report, err error) {
+func measure(database, binary string, wanted *regexp.Regexp, lasts, rests time.Duration, callers int) (r report, err error) {
 	dir, err := os.MkdirTemp(".", "load-run-") // on the disk of the working folder: durable means durable
 	if err != nil {
 		return r, err
@@ -80,7 +81,8 @@ func measure(database, binary string, wanted *regexp.Regexp, lasts time.Duration
 		cost.Processor /= cost.Signature
 		r.Operations = append(r.Operations, cost)
 	}
-	r.Loaded = resident(w.serve.Process.Pid)
+	time.Sleep(rests)
+	r.Rests, r.Loaded = rests.Seconds(), resident(w.serve.Process.Pid)
 	start, err := w.starts(9)
 	r.Start = start.Seconds() * 1e3
 	return r, err

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 
 	"github.com/sparekey-id/sparekey"
@@ -71,6 +72,29 @@ func collectLess() {
 	}
 }
 
+// rest gives memory back to the system: what starting left over, and later what a busy time did, once it has been quiet for a while.
+func rest(ctx context.Context) {
+	const quiet = 1 << 20 // bytes
+	made := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	before, busy := uint64(0), true
+	for wait := time.Second; ; wait = 30 * time.Second {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		metrics.Read(made)
+		now := made[0].Value.Uint64()
+		if before > 0 && now-before > quiet {
+			busy = true
+		} else if busy {
+			debug.FreeOSMemory()
+			busy = false
+		}
+		before = now
+	}
+}
+
 // server has a limit for every phase of a connection.
 func server(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second,
@@ -83,6 +107,7 @@ func serve(ctx context.Context, p *sparekey.Plugin, servers []*http.Server, list
 	defer stop()
 	worked := make(chan struct{})
 	go func() { p.Run(background); close(worked) }()
+	go rest(background)
 	failed := make(chan error, len(servers))
 	for i, s := range servers {
 		go func() { failed <- s.Serve(listeners[i]) }()

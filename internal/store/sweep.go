@@ -26,7 +26,8 @@ func (db *DB) Sweep(ctx context.Context) (int64, error) {
 	}
 }
 
-// sweepText looks at the end twice, since on PostgreSQL a record may get a new one between being found and being removed.
+// sweepText removes the oldest first. On PostgreSQL the records found are locked, and those that somebody else is changing are left for
+// the next time. The end is named twice so that both the search and the removal come by the index on it.
 func sweepText(e engine) string {
 	return `DELETE FROM shelf WHERE (tenant, shelf, key) IN (SELECT tenant, shelf, key FROM shelf WHERE until <= $1 ORDER BY until LIMIT $2` +
 		e.skipping() + `) AND until <= $1`
