@@ -12,8 +12,8 @@ type report struct {
 	Seconds    float64 `json:"seconds"` // that each operation was driven
 	Database   string  `json:"database"`
 	Operations []cost  `json:"operations"`
-	Start      float64 `json:"ready_ms"` // from exec to a good answer of /readyz, existing store, median
-	Idle       float64 `json:"idle_mib"` // resident, two seconds after the start
+	Start      float64 `json:"ready_ms"`   // from exec to a good answer of /readyz, existing store, median
+	Idle       float64 `json:"idle_mib"`   // resident, two seconds after the start
 	Loaded     float64 `json:"loaded_mib"` // resident, so long after the load
 	Rests      float64 `json:"rested_seconds"`
 	Size       float64 `json:"binary_mb"` // stripped
