@@ -20,6 +20,7 @@ var handlers = map[Step]struct {
 	Identify:    {(*turn).showIdentify, (*turn).actIdentify},
 	AskWhat:     {(*turn).showWhat, (*turn).actWhat},
 	Prove:       {(*turn).showProve, (*turn).actProve},
+	Hold:        {(*turn).showHold, (*turn).actHold},
 	NewPassword: {(*turn).showNewPassword, (*turn).actNewPassword},
 	Register:    {(*turn).showRegister, (*turn).actRegister},
 	Confirm:     {(*turn).showConfirm, (*turn).actConfirm},

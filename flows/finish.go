@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/policy"
@@ -19,10 +20,14 @@ import (
 
 // advance commits a change and, where nothing is left to do, ends the flow in the same transaction.
 func (t *turn) advance(deed func(store.Tx) error) error {
-	t.decide()
+	if t.decide(); t.decision.Thaws {
+		deed = t.thaw(deed)
+	}
 	switch t.step {
 	case Finish:
 		return t.finish(deed)
+	case Hold:
+		deed = t.holdBack(deed)
 	case Prove:
 		if !t.decision.Password && t.flow.hidden.Asking == nil {
 			t.askOnly()
@@ -47,6 +52,23 @@ func (t *turn) advance(deed func(store.Tx) error) error {
 		}
 	}
 	return t.commit(deed)
+}
+
+// thaw ends the freeze of changes: what the user had before the change in question has just been proven.
+func (t *turn) thaw(deed func(store.Tx) error) func(store.Tx) error {
+	t.account.FrozenUntil = time.Time{}
+	t.decide()
+	return func(tx store.Tx) error {
+		if deed != nil {
+			if err := deed(tx); err != nil {
+				return err
+			}
+		}
+		if err := t.Accounts.Thaw(tx, t.flow.User); err != nil {
+			return err
+		}
+		return t.Journal.Record(tx, t.event(audit.Thawed, nil))
+	}
 }
 
 // askOnly puts the question at once where there is only one way to prove and asking sends nothing.
@@ -218,7 +240,7 @@ func (t *turn) unlock() error {
 		if err := t.Guard.Lift(tx, string(t.flow.User), guard.SignIn, guard.Code, guard.Reset); err != nil {
 			return err
 		}
-		if err := t.tell(tx, templates.AccountUnlocked{Letter: t.letter()}); err != nil {
+		if err := t.tell(tx, "account_unlocked", func(l templates.Letter) templates.Mail { return templates.AccountUnlocked{Letter: l} }); err != nil {
 			return err
 		}
 		return t.Journal.Record(tx, t.event("unlock.done", nil))

@@ -105,7 +105,7 @@ func (f *Flows) Standing(ctx context.Context, a identity.Authentication, client 
 		return identity.Gone, nil
 	}
 	d := f.Policy.Decide(policy.Facts{Now: f.Now(), For: policy.SignIn, User: user, Held: held, Proofs: a.Proofs, Address: f.directoryAddress(user),
-		Asked: policy.Asked{Skips: acc.Skips, SnoozedUntil: acc.SnoozedUntil, RequiredAgain: acc.RequireAgainAt, FrozenUntil: acc.FrozenUntil}})
+		Asked: acc.Asked()})
 	switch {
 	case d.Refuse != "":
 		return identity.Gone, nil

@@ -47,7 +47,10 @@ func (t *turn) bindManaged(a identity.Authenticator, right func(store.Tx) error)
 			return err
 		}
 		event, name, gone := "method_added", "method.bound", ""
-		if task.Do == "change" || task.ID != "" {
+		if task.ID != "" {
+			if t.below(task.ID, a) {
+				return errAgain // the policy's minimum holds, whatever was offered
+			}
 			old, err := t.drop(tx, task.ID)
 			if err != nil {
 				return err

@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/guard"
+	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/policy"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/session"
@@ -160,7 +162,7 @@ func (t *turn) reset(next string) error {
 		if err := t.Guard.Lift(tx, string(user), guard.SignIn, guard.Reset); err != nil {
 			return err
 		}
-		if err := t.tell(tx, templates.PasswordReset{Letter: t.letter()}); err != nil {
+		if err := t.tell(tx, "password_reset", func(l templates.Letter) templates.Mail { return templates.PasswordReset{Letter: l} }); err != nil {
 			return err
 		}
 		if err := t.tellAdministrators(tx); err != nil {
@@ -187,11 +189,7 @@ func (t *turn) change(old, next string) error {
 	}
 	attempt, err := t.Guard.Try(t.ctx, t.signInTrial(old))
 	if err != nil {
-		var wait *guard.WaitError
-		if errors.As(err, &wait) {
-			return t.problemUntil("old", "wait", wait.Until)
-		}
-		return err
+		return t.throttled(err)
 	}
 	flow, user := t.flow.ID, t.flow.User
 	err = t.commit(func(tx store.Tx) error {
@@ -222,7 +220,12 @@ func (t *turn) change(old, next string) error {
 			return err
 		}
 		t.flow.Problem = templates.Problem{Field: "old", Key: "problem.wrong_password"}
-		return t.commit(settled)
+		return t.commit(func(tx store.Tx) error {
+			if err := settled(tx); err != nil {
+				return err
+			}
+			return t.Journal.Record(tx, t.event(audit.ProofWrong, map[string]string{"kind": string(identity.Password), "purpose": "change"}))
+		})
 	case errors.As(err, &refused):
 		_ = attempt.GiveBack(t.ctx)
 		t.flow.Problem = templates.Problem{Field: "new", Key: "problem.directory_" + string(refused.Reason)}
@@ -254,7 +257,7 @@ func (t *turn) change(old, next string) error {
 		if err := attempt.Right(tx); err != nil {
 			return err
 		}
-		if err := t.tell(tx, templates.PasswordChanged{Letter: t.letter()}); err != nil {
+		if err := t.tell(tx, "password_changed", func(l templates.Letter) templates.Mail { return templates.PasswordChanged{Letter: l} }); err != nil {
 			return err
 		}
 		return t.Journal.Record(tx, t.event("password.changed", nil))

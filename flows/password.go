@@ -99,9 +99,7 @@ func (t *turn) actPassword() error {
 			return err
 		}
 		t.flow.Problem = templates.Problem{Field: "password", Key: "problem.wrong_password"}
-		return t.commit(func(tx store.Tx) error {
-			return t.Journal.Record(tx, t.event(audit.ProofWrong, map[string]string{"kind": string(identity.Password)}))
-		})
+		return t.journalled(audit.ProofWrong, map[string]string{"kind": string(identity.Password)})
 	case err != nil:
 		_ = attempt.GiveBack(context.WithoutCancel(t.ctx))
 		return fmt.Errorf("verify password: %w", err)
@@ -129,13 +127,14 @@ func (t *turn) throttled(err error) error {
 		return err
 	}
 	field := "code"
-	if t.decision.Password {
+	switch {
+	case t.step == NewPassword:
+		field = "old"
+	case t.decision.Password:
 		field = "password"
 	}
 	t.flow.Problem = templates.Problem{Field: field, Key: "problem.wait", Until: wait.Until}
-	return t.commit(func(tx store.Tx) error {
-		return t.Journal.Record(tx, t.event("throttled", map[string]string{"scope": wait.Scope}))
-	})
+	return t.journalled(audit.Throttled, map[string]string{"scope": wait.Scope})
 }
 
 // over reports, without counting, whether a reset is blocked for now.
@@ -163,4 +162,14 @@ func (t *turn) showWait(err error) (templates.Page, error) {
 }
 
 // sent asks guard whether one more message may go out; over the limit it goes nowhere, silently.
-func (t *turn) sent(tx store.Tx) (bool, error) { return t.Guard.Sent(tx, t.who(), t.network()) }
+func (t *turn) sent(tx store.Tx) (bool, error) {
+	return t.Guard.Sent(tx, guard.Trial{For: t.counted(), User: t.who(), Known: t.flow.User != "" && t.Guard.KnownBrowser(tx, t.r, string(t.flow.User)), Network: t.network()})
+}
+
+// counted is the purpose under which guard counts this turn's codes.
+func (t *turn) counted() string {
+	if t.flow.Kind == Reset {
+		return guard.Reset
+	}
+	return guard.Code
+}

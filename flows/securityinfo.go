@@ -78,7 +78,7 @@ func (f *Flows) securityInfo(w http.ResponseWriter, r *http.Request) {
 	}
 	t := v.turn
 	page := templates.SecurityInfo{Frame: f.frame(r, f.bind(w, r)), Name: v.user.Name, Login: v.user.Login, HasPassword: f.can().change,
-		PasswordChangedAt: v.user.PasswordChangedAt, Methods: t.rows(), Frozen: t.decision.Refuse == policy.Frozen,
+		PasswordChangedAt: v.user.PasswordChangedAt, Methods: t.rows(), Frozen: t.decision.Refuse == policy.Frozen, Thawing: t.decision.Refuse == "" && t.Now().Before(t.account.FrozenUntil),
 		Addable: len(t.addable()) > 0}
 	page.Who = v.user.Login
 	page.Notice = noticeOf(r)

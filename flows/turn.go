@@ -35,6 +35,7 @@ type turn struct {
 	decision policy.Decision
 	step     Step
 	cookies  []*http.Cookie
+	hot      bool // resets are under attack in the whole tenant
 	again    bool // the flow changed inside the transaction: save it once more
 
 	administrators []directory.User // the tenant's, where a notice to them is due
@@ -130,6 +131,7 @@ func (t *turn) load(tx store.Tx) (err error) {
 	if t.held, err = t.Accounts.Authenticators(tx, id); err != nil {
 		return err
 	}
+	t.hot = t.flow.Kind == Reset && len(t.flow.Proofs) > 0 && t.Guard.Hot(tx)
 	if t.flow.Session != "" {
 		t.session, err = t.Sessions.Current(tx, t.r)
 		if errors.Is(err, session.ErrNone) || err == nil && (t.session.Key != t.flow.Session || t.session.User != string(t.flow.User)) {
@@ -143,10 +145,11 @@ func (t *turn) decide() {
 	f := t.flow
 	facts := policy.Facts{Now: t.Now(), For: f.purpose(), User: t.user, Held: t.held, Proofs: f.Proofs,
 		CanSet: t.can().set, CanOpen: true,
-		Asked: policy.Asked{Skips: t.account.Skips, SnoozedUntil: t.account.SnoozedUntil, RequiredAgain: t.account.RequireAgainAt, FrozenUntil: t.account.FrozenUntil}}
+		Asked: t.account.Asked(), Hot: t.hot}
 	facts.Address = t.directoryAddress(t.user)
 	if f.Decoy && f.Kind == Reset {
-		facts.User, facts.Held = t.decoy(f.Login)
+		facts.User = directory.User{Login: f.Login}
+		facts.Under, facts.Held = t.decoy(f.Login)
 		facts.Asked, facts.Proofs = policy.Asked{}, nil
 	}
 	t.decision = t.Policy.Decide(facts)
@@ -243,6 +246,11 @@ func (t *turn) commit(f func(store.Tx) error) error {
 func (t *turn) event(name string, detail map[string]string) audit.Event {
 	e := audit.Event{Name: name, User: t.whoever(), Flow: t.flow.ID, Client: t.flow.Request.Client, Network: web.Network(t.r), Detail: detail}
 	return e
+}
+
+// journalled commits the flow and an event.
+func (t *turn) journalled(name string, detail map[string]string) error {
+	return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, t.event(name, detail)) })
 }
 
 // use is the question this turn puts to methods: a proof asked for before security info changes is no sign-in.

@@ -210,6 +210,7 @@ type (
 		Addable           bool
 		Devices           []Device
 		Activity          []Activity
+		Thawing           bool // changes are stopped until she proves something older
 		Frozen            bool // changes are frozen after "This wasn’t me"
 		SignOut           string
 	}
@@ -242,7 +243,9 @@ type (
 	DeadEnd struct {
 		Frame
 		Reference string
-		Back      string
+		Back      string // address; empty: none
+		Other     bool   // action different_account is offered
+		Return    bool   // action back is offered
 	}
 	// NotMe asks before it acts: action not_me ("This wasn’t me").
 	NotMe struct {
@@ -262,8 +265,9 @@ type (
 	// Wait says when to come back.
 	Wait struct {
 		Frame
-		Reason string // catalogue key "wait.<reason>": sign_in, reset
+		Reason string // catalogue key "wait.<reason>": sign_in, reset, reset_held
 		Until  time.Time
+		Here   string // address to go on at once the wait is over; empty: Back is the way
 		Back   string
 	}
 	// Oops is every error page: Reason is a catalogue key "oops.<reason>": expired, foreign, not_found, bad_request, too_large, unavailable, denied, client, redirect_uri, internal.

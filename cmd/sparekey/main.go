@@ -34,7 +34,7 @@ var commands = []command{
 	{"user", "add|list|show|disable|enable|remove|set-password USER", "users of the embedded directory",
 		map[string]string{"add": beside + "name email phone group verified privileged password-stdin", "list": beside, "show": beside,
 			"disable": beside, "enable": beside, "remove": beside, "set-password": beside + "password-stdin"}, userCommand},
-	{"unlock", "USER", "lift throttles and locks, sign-in and reset", map[string]string{"": beside}, unlockCommand},
+	{"unlock", "USER", "lift throttles and locks, sign-in and reset; --thaw: let changes through again after “This wasn’t me”", map[string]string{"": beside + " thaw"}, unlockCommand},
 	{"methods", "list|remove|require-again USER | --group G", "what a user has registered",
 		map[string]string{"list": beside, "remove": beside + "id all", "require-again": beside + "group"}, methodsCommand},
 	{"sessions", "list|end USER", "where a user is signed in", map[string]string{"list": beside, "end": beside}, sessionsCommand},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,17 +20,25 @@ func unlockCommand(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Unlock(c.ctx, u, c.by()); err != nil {
+	if err := a.Unlock(c.ctx, u, c.has("thaw"), c.by()); err != nil {
 		return err
 	}
-	if c.json(map[string]any{"user": u.Login, "lifted": append([]string{}, holds...)}) {
+	left, err := a.Holds(c.ctx, u)
+	if err != nil {
+		return err
+	}
+	lifted := slices.DeleteFunc(slices.Clone(holds), func(h string) bool { return slices.Contains(left, h) })
+	if c.json(map[string]any{"user": u.Login, "lifted": append([]string{}, lifted...), "left": append([]string{}, left...)}) {
 		return nil
 	}
 	if len(holds) == 0 {
 		c.say("%s: nothing was held against her", u.Login)
 	}
-	for _, h := range holds {
+	for _, h := range lifted {
 		c.say("%s: lifted: %s", u.Login, h)
+	}
+	for _, h := range left {
+		c.say("%s: still stands: %s", u.Login, h)
 	}
 	return nil
 }

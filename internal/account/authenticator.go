@@ -99,15 +99,9 @@ func (a *Accounts) Prefer(tx store.Tx, user directory.UserID, id string) error {
 	return err
 }
 
-// Suspend makes the authenticator prove nothing until it is lifted.
+// Suspend makes the authenticator prove nothing, for good: its owner deletes it and binds it anew.
 func (a *Accounts) Suspend(tx store.Tx, user directory.UserID, id string) error {
 	return affected(tx.Exec(`UPDATE authenticator SET suspended_at = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3`, string(user), id, store.Micros(tx.Now())))
-}
-
-// Resume lifts every suspension of the user's authenticators.
-func (a *Accounts) Resume(tx store.Tx, user directory.UserID) error {
-	_, err := tx.Exec(`UPDATE authenticator SET suspended_at = 0 WHERE tenant = $1 AND user_id = $2`, string(user))
-	return err
 }
 
 func affected(n int64, err error) error {

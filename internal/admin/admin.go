@@ -92,7 +92,10 @@ func (a *Admin) Holds(ctx context.Context, u directory.User) ([]string, error) {
 			return err
 		}
 		if a.Store.Now().Before(acc.FrozenUntil) {
-			words = append(words, "changes are frozen since “This wasn’t me” was pressed")
+			words = append(words, "changes are frozen since “This wasn’t me” was pressed (lifted by unlock --thaw)")
+		}
+		if acc.Doubted {
+			words = append(words, "the password proves nothing since “This wasn’t me” was pressed about it (lifted by unlock --thaw, or by a new one)")
 		}
 		held, err := a.Accounts.Kinds(tx, u.ID)
 		for _, x := range held {
@@ -105,21 +108,23 @@ func (a *Admin) Holds(ctx context.Context, u directory.User) ([]string, error) {
 	return words, err
 }
 
-// Unlock lifts every hold: throttles, the directory's lock, a freeze and suspensions.
-func (a *Admin) Unlock(ctx context.Context, u directory.User, by string) error {
+// Unlock lifts throttles and the directory's lock and, where thaw says so, a freeze after "This wasn't me" as well.
+// What was suspended stays so: it may be the attacker's.
+func (a *Admin) Unlock(ctx context.Context, u directory.User, thaw bool, by string) error {
 	if l, ok := directory.As[directory.Unlocker](a.Directory); ok && u.State.Has(directory.TempLocked) {
 		if err := l.Unlock(ctx, u); err != nil {
 			return fmt.Errorf("unlock %s in the directory: %w", u.Login, err)
 		}
 	}
-	return a.do(ctx, audit.OperatorUnlock, u, by, nil, func(tx store.Tx) error {
-		if err := a.Guard.Lift(tx, string(u.ID)); err != nil {
+	detail := map[string]string{"scope": "locks"}
+	if thaw {
+		detail["scope"] = "locks_and_freeze"
+	}
+	return a.do(ctx, audit.OperatorUnlock, u, by, detail, func(tx store.Tx) error {
+		if err := a.Guard.Lift(tx, string(u.ID)); err != nil || !thaw {
 			return err
 		}
-		if err := a.Accounts.Freeze(tx, u.ID, time.Time{}); err != nil {
-			return err
-		}
-		return a.Accounts.Resume(tx, u.ID)
+		return a.Accounts.Thaw(tx, u.ID)
 	})
 }
 

@@ -212,18 +212,22 @@ func (a *Attempt) lower(tx store.Tx) error {
 
 // account gives the rule and the key of the counter for the user.
 func (g *Guard) account(t Trial) (rule, string) {
-	class := "/unknown/"
-	if t.Known {
-		class = "/known/"
-	}
 	switch t.For {
 	case SignIn:
-		return g.rules.password, SignIn + class + t.User
+		return g.rules.password, SignIn + t.class() + t.User
 	case Reset:
-		return g.rules.proofs, Reset + class + t.User
+		return g.rules.proofs, Reset + t.class() + t.User
 	default:
 		return g.rules.codes, Code + "/" + cmp.Or(t.Authenticator, t.User)
 	}
+}
+
+// class parts the browsers a user is known to use from all others.
+func (t Trial) class() string {
+	if t.Known {
+		return "/known/"
+	}
+	return "/unknown/"
 }
 
 func networkKey(t Trial) string { return t.For + "/network/" + t.Network }
