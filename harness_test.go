@@ -278,7 +278,11 @@ func (h *house) await(n int, match func(mail) bool) mail {
 			}
 		}
 	}
-	h.t.Fatalf("no such mail; sent were %+v", h.mails.all())
+	var sent []string
+	for _, m := range h.mails.all() {
+		sent = append(sent, m.to+": "+m.subject)
+	}
+	h.t.Fatalf("no such mail; sent were\n%s", strings.Join(sent, "\n"))
 	return mail{}
 }
 

@@ -14,7 +14,7 @@ import (
 // (SECURITY RS-01, RS-13).
 func (f *Flows) decoy(login string) (*policy.Rule, []identity.Authenticator) {
 	name := normalLogin(login)
-	draw := f.mac.Sum("decoy", name)
+	draw := sha256.Sum256([]byte(f.mac.Sum("decoy", name)))
 	var rule policy.Rule
 	if rules := f.Policy.Resetting(); len(rules) > 0 {
 		rule = rules[int(draw[len(draw)-1])%len(rules)]

@@ -69,8 +69,10 @@ func (f *Flows) post(w http.ResponseWriter, r *http.Request) {
 	web.Note(r, "step", string(t.step))
 	t.flow.Problem, t.flow.Notice = templates.Problem{}, ""
 	switch err := handlers[t.step].act(t); {
-	case errors.Is(err, store.ErrChanged), errors.Is(err, errAgain), err == nil:
+	case err == nil:
 		http.Redirect(w, r, t.where(), http.StatusSeeOther)
+	case errors.Is(err, store.ErrChanged), errors.Is(err, errAgain):
+		http.Redirect(w, r, t.here(), http.StatusSeeOther) // nothing was done: the record says where it stands
 	default:
 		f.fail(w, r, err)
 	}

@@ -131,7 +131,7 @@ func (t *turn) load(tx store.Tx) (err error) {
 	if t.held, err = t.Accounts.Authenticators(tx, id); err != nil {
 		return err
 	}
-	t.hot = t.flow.Kind == Reset && len(t.flow.Proofs) > 0 && t.Guard.Hot(tx)
+	t.hot = t.flow.Kind == Reset && t.Guard.Hot(tx)
 	if t.flow.Session != "" {
 		t.session, err = t.Sessions.Current(tx, t.r)
 		if errors.Is(err, session.ErrNone) || err == nil && (t.session.Key != t.flow.Session || t.session.User != string(t.flow.User)) {

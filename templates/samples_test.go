@@ -75,6 +75,7 @@ func samples() []sample {
 			f.Problem = Problem{Field: "code", Key: "problem.used_code", Until: today.Add(12 * time.Second)}
 		}), Purpose: "reset", Prompt: app, Other: true, None: true, Back: true}},
 		{"prove.email", Prove{Frame: frame(step(1, 2), notice("code_sent")), Purpose: "reset", Prompt: mailed, Other: true, None: true, Back: true}},
+		{"prove.address.nobody", Prove{Frame: frame(step(1, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAddress, Kind: "email"}, None: true}},
 		{"prove.address", Prove{Frame: frame(step(1, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAddress, Kind: "email", Hint: "t•••@stark.example"}, Other: true, None: true, Back: true}},
 		{"prove.password", Prove{Frame: frame(), Purpose: "manage", Prompt: Prompt{Shape: AskSecret, Kind: "password"}, Back: true}},
 		{"prove.questions", Prove{Frame: frame(step(2, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAnswers, Kind: "questions", Ask: []string{"What was the name of your first robot?", "Where did you build it?"}}, Back: true}},

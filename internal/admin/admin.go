@@ -128,6 +128,24 @@ func (a *Admin) Unlock(ctx context.Context, u directory.User, thaw bool, by stri
 	})
 }
 
+// UnlockMany forgets what counts against a network (empty: none) and lets the tenant's brake on resets off.
+func (a *Admin) UnlockMany(ctx context.Context, network string, brake bool, by string) error {
+	return a.Store.Write(ctx, func(tx store.Tx) error {
+		record := func(scope string) error {
+			return a.Journal.Record(tx, audit.Event{Name: audit.OperatorUnlock, Actor: "operator:" + by, Network: network, Detail: map[string]string{"scope": scope}})
+		}
+		if network != "" {
+			if err := errors.Join(a.Guard.LiftNetwork(tx, network), record("network")); err != nil {
+				return err
+			}
+		}
+		if !brake {
+			return nil
+		}
+		return errors.Join(a.Guard.LiftTenant(tx), record("brake"))
+	})
+}
+
 // Methods lists what the user has registered, secrets left out.
 func (a *Admin) Methods(ctx context.Context, u directory.User) (list []identity.Authenticator, err error) {
 	err = a.Store.Read(ctx, func(tx store.Tx) error {
