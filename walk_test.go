@@ -108,19 +108,30 @@ func (h *armoury) soul(need int, bare bool, groups ...string) *soul {
 	h.souls = append(h.souls, s)
 	s.address = s.login + "@home.example"
 	s.id = h.m.Add(directorytest.Account{User: directory.User{Login: s.login, Email: s.login + "@stark.example", Groups: groups}, Password: password}).ID
+	address := s.address
+	if bare {
+		address = ""
+	}
+	s.key, s.app, s.mail = h.equip(s.id, address)
+	return s
+}
+
+// equip binds an app to the user, and an address unless it is empty, and gives the app's key and the ids of both.
+func (h *house) equip(id directory.UserID, address string) (key, app, mail string) {
+	h.t.Helper()
 	seed := make([]byte, 20)
 	rand.Read(seed)
-	s.key = base32.StdEncoding.EncodeToString(seed)
 	h.write("avengers", func(tx store.Tx) error {
-		app, err := h.admin("avengers").Accounts.Bind(tx, s.id, identity.Authenticator{Kind: identity.TOTP, Label: "Authenticator app", Data: seed})
-		if s.app = app.ID; err != nil || bare {
+		a, err := h.admin("avengers").Accounts.Bind(tx, id, identity.Authenticator{Kind: identity.TOTP, Label: "Authenticator app", Data: seed})
+		if app = a.ID; err != nil || address == "" {
 			return err
 		}
-		mail, err := h.admin("avengers").Accounts.Bind(tx, s.id, identity.Authenticator{Kind: identity.Email, Label: "w•••@home.example", Data: []byte(s.address)})
-		s.mail = mail.ID
+		label := address[:1] + "•••" + address[strings.Index(address, "@"):]
+		m, err := h.admin("avengers").Accounts.Bind(tx, id, identity.Authenticator{Kind: identity.Email, Label: label, Data: []byte(address)})
+		mail = m.ID
 		return err
 	})
-	return s
+	return base32.StdEncoding.EncodeToString(seed), app, mail
 }
 
 // holds is the password that the directory holds.
