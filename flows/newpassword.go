@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/guard"
+	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/policy"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/session"
@@ -187,11 +189,7 @@ func (t *turn) change(old, next string) error {
 	}
 	attempt, err := t.Guard.Try(t.ctx, t.signInTrial(old))
 	if err != nil {
-		var wait *guard.WaitError
-		if errors.As(err, &wait) {
-			return t.problemUntil("old", "wait", wait.Until)
-		}
-		return err
+		return t.throttled(err, "old")
 	}
 	flow, user := t.flow.ID, t.flow.User
 	err = t.commit(func(tx store.Tx) error {
@@ -222,7 +220,13 @@ func (t *turn) change(old, next string) error {
 			return err
 		}
 		t.flow.Problem = templates.Problem{Field: "old", Key: "problem.wrong_password"}
-		return t.commit(settled)
+		wrong := t.event(audit.ProofWrong, map[string]string{"kind": string(identity.Password)})
+		return t.commit(func(tx store.Tx) error {
+			if err := settled(tx); err != nil {
+				return err
+			}
+			return t.Journal.Record(tx, wrong)
+		})
 	case errors.As(err, &refused):
 		_ = attempt.GiveBack(t.ctx)
 		t.flow.Problem = templates.Problem{Field: "new", Key: "problem.directory_" + string(refused.Reason)}

@@ -193,7 +193,7 @@ func (t *turn) verify(asking *Asking) error {
 	}
 	attempt, err := t.Guard.Try(t.ctx, trial)
 	if err != nil {
-		return t.throttled(err)
+		return t.throttled(err, "code")
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
 	defer cancel()
