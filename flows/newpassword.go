@@ -189,7 +189,7 @@ func (t *turn) change(old, next string) error {
 	}
 	attempt, err := t.Guard.Try(t.ctx, t.signInTrial(old))
 	if err != nil {
-		return t.throttled(err)
+		return t.throttled(err, "old")
 	}
 	flow, user := t.flow.ID, t.flow.User
 	err = t.commit(func(tx store.Tx) error {
@@ -220,11 +220,12 @@ func (t *turn) change(old, next string) error {
 			return err
 		}
 		t.flow.Problem = templates.Problem{Field: "old", Key: "problem.wrong_password"}
+		wrong := t.event(audit.ProofWrong, map[string]string{"kind": string(identity.Password), "purpose": "change"})
 		return t.commit(func(tx store.Tx) error {
 			if err := settled(tx); err != nil {
 				return err
 			}
-			return t.Journal.Record(tx, t.event(audit.ProofWrong, map[string]string{"kind": string(identity.Password), "purpose": "change"}))
+			return t.Journal.Record(tx, wrong)
 		})
 	case errors.As(err, &refused):
 		_ = attempt.GiveBack(t.ctx)
