@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -253,8 +254,11 @@ func (t *turn) renewSession(tx store.Tx) error {
 		return nil
 	}
 	s, err := t.Sessions.Current(tx, t.r)
-	if err != nil || s.User != string(t.flow.User) || s.Key != t.session.Key {
+	if errors.Is(err, session.ErrNone) || err == nil && (s.User != string(t.flow.User) || s.Key != t.session.Key) {
 		return errForeign
+	}
+	if err != nil {
+		return err
 	}
 	s.Proofs, s.AMR, s.At = t.flow.Proofs, t.amr(t.flow.Proofs), provenAt(t.flow.Proofs)
 	cookie, s, err := t.Sessions.Begin(tx, s, s.Key)
