@@ -52,6 +52,7 @@ type house struct {
 	fault   func(string) error
 	stop    context.CancelFunc
 	brought directory.Directory // of type program, for avengers
+	quiet   bool                // nothing is done beside the requests
 	stopped chan struct{}
 }
 
@@ -74,6 +75,9 @@ func with(f func(*sparekey.Tenant)) setting {
 
 // bring gives avengers a directory of the test's own; no users are made there.
 func bring(d directory.Directory) setting { return func(h *house) { h.brought = d } }
+
+// quietly keeps the house from doing anything beside the requests, so that every storage call is one of theirs; deliver sends the mails.
+func quietly(h *house) { h.quiet = true }
 
 // rule changes the first policy of avengers.
 func rule(f func(*sparekey.Policy)) setting {
@@ -158,7 +162,23 @@ func (h *house) boot(l net.Listener) {
 	go h.srv.Serve(l)
 	ctx, cancel := context.WithCancel(context.Background())
 	h.stop, h.stopped = cancel, make(chan struct{})
-	go func(done chan struct{}) { p.Run(ctx); close(done) }(h.stopped)
+	go func(done chan struct{}) {
+		if !h.quiet {
+			p.Run(ctx)
+		}
+		close(done)
+	}(h.stopped)
+}
+
+// deliver sends the mails of a quiet house.
+func (h *house) deliver() {
+	h.t.Helper()
+	for n := 1; n > 0; {
+		var err error
+		if n, err = h.admin("avengers").Outbox.Deliver(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
+	}
 }
 
 func (h *house) close() {
@@ -310,7 +330,9 @@ type browser struct {
 	agent  string
 	header http.Header
 	last   page
-	key    string // of the authenticator app it set up
+	sent   *http.Request // what was answered by it, redirects not counted
+	after  func(page)    // called with every page; nil: nobody looks
+	key    string        // of the authenticator app it set up
 }
 
 func (h *house) browser() *browser {
@@ -328,6 +350,7 @@ func (h *house) browser() *browser {
 // page is what the browser shows.
 type page struct {
 	status   int
+	method   string // of the request it answers, the last one of those that redirects led through
 	url      *url.URL
 	body     string
 	header   http.Header
@@ -367,9 +390,12 @@ func (b *browser) do(r *http.Request) page {
 	if err != nil {
 		b.h.t.Fatal(err)
 	}
-	b.last = page{status: res.StatusCode, url: res.Request.URL, body: string(body), header: res.Header}
+	b.sent, b.last = r, page{status: res.StatusCode, method: res.Request.Method, url: res.Request.URL, body: string(body), header: res.Header}
 	if to := res.Header.Get("Location"); to != "" {
 		b.last.location = to
+	}
+	if b.after != nil {
+		b.after(b.last)
 	}
 	return b.last
 }
