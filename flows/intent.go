@@ -105,7 +105,11 @@ func (t *turn) surely(f func(store.Tx) error) error {
 	}
 	err := t.Store.Write(t.ctx, run)
 	if errors.Is(err, store.ErrUnavailable) {
-		err = t.Store.Write(t.ctx, run)
+		if again := t.Store.Write(t.ctx, run); again != nil {
+			err = errors.Join(err, again) // the first may have been committed, whatever the second says
+		} else {
+			err = nil
+		}
 	}
 	if err != nil {
 		*t.flow = start

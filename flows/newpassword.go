@@ -206,13 +206,11 @@ func (t *turn) change(old, next string) error {
 	var refused *directory.PolicyError
 	switch {
 	case errors.Is(err, directory.ErrWrongPassword):
-		if err := attempt.Wrong(t.ctx); err != nil {
-			return err
-		}
+		counted := attempt.Wrong(t.ctx) // whatever comes of it, the intent must go
 		t.flow.Problem = templates.Problem{Field: "old", Key: "problem.wrong_password"}
-		return t.withdraw(func(tx store.Tx) error {
+		return errors.Join(counted, t.withdraw(func(tx store.Tx) error {
 			return t.Journal.Record(tx, t.event(audit.ProofWrong, map[string]string{"kind": string(identity.Password), "purpose": "change"}))
-		})
+		}))
 	case errors.As(err, &refused):
 		_ = attempt.GiveBack(t.ctx)
 		t.flow.Problem = templates.Problem{Field: "new", Key: "problem.directory_" + string(refused.Reason)}
@@ -232,7 +230,7 @@ func (t *turn) change(old, next string) error {
 	t.flow.Renewed, t.flow.Due, t.flow.Done = true, false, t.flow.Kind == Manage
 	t.user.State &^= directory.Expired | directory.MustChange
 	own := t.session
-	return t.conclude(func(tx store.Tx) error {
+	err = t.conclude(func(tx store.Tx) error {
 		if err := attempt.Right(tx); err != nil {
 			return err
 		}
@@ -254,6 +252,8 @@ func (t *turn) change(old, next string) error {
 		}
 		return nil // something else is due
 	})
+	attempt.Undone(t.ctx, err)
+	return err
 }
 
 // continueSession gives this browser a session of the new epoch after all of the user's ended.
