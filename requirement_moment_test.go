@@ -15,6 +15,7 @@ import (
 type meddling struct {
 	*directorytest.Memory
 	checking, setting func()
+	writes            int // passwords that were written
 }
 
 func (m *meddling) VerifyPassword(ctx context.Context, u directory.User, password string) (directory.Verdict, error) {
@@ -29,17 +30,26 @@ func (m *meddling) SetPassword(ctx context.Context, u directory.User, next strin
 	if m.setting != nil {
 		m.setting()
 	}
+	m.writes++
 	return m.Memory.SetPassword(ctx, u, next, o)
 }
 
+func (m *meddling) ChangePassword(ctx context.Context, u directory.User, old, next string) error {
+	if m.setting != nil {
+		m.setting()
+	}
+	m.writes++
+	return m.Memory.ChangePassword(ctx, u, old, next)
+}
+
 // meddled is a house whose directory of avengers can be meddled with, and loki, who has registered an app, in a browser.
-func meddled(t *testing.T) (*house, *meddling, *browser, tokens) {
+func meddled(t *testing.T, settings ...setting) (*house, *meddling, *browser, tokens) {
 	t.Helper()
 	m := &meddling{Memory: &directorytest.Memory{}}
 	m.Add(directorytest.Account{User: directory.User{ID: "1", Login: "loki", Email: "loki@asgard.example", Groups: []string{"Avengers"}}, Password: password})
-	h := open(t, with(func(t *sparekey.Tenant) {
+	h := open(t, append([]setting{bring(m), with(func(t *sparekey.Tenant) {
 		t.Directories = map[string]sparekey.Directory{"staff": {Type: "program"}}
-	}), bring(m))
+	})}, settings...)...)
 	b := h.browser()
 	got := h.redeem(b.register("loki"))
 	if got.Refresh == "" {

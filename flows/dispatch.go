@@ -38,6 +38,10 @@ func (f *Flows) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	web.Note(r, "step", string(t.step))
+	if t.busy() {
+		f.fail(w, r, errBusy)
+		return
+	}
 	page, err := handlers[t.step].show(t)
 	if err != nil {
 		f.fail(w, r, err)
@@ -67,6 +71,10 @@ func (f *Flows) post(w http.ResponseWriter, r *http.Request) {
 	}
 	t.form = form
 	web.Note(r, "step", string(t.step))
+	if t.busy() {
+		http.Redirect(w, r, t.here(), http.StatusSeeOther)
+		return
+	}
 	t.flow.Problem, t.flow.Notice = templates.Problem{}, ""
 	switch err := handlers[t.step].act(t); {
 	case err == nil:

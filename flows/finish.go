@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -111,52 +112,57 @@ func (t *turn) finish(deed func(store.Tx) error) error {
 	return fmt.Errorf("a flow of kind %q cannot finish", t.flow.Kind)
 }
 
-// signIn begins the session. What policy says is asked once more inside the transaction, so that nothing that
-// changed meanwhile (a registration required again, an end of all sessions, a reset under way) is passed by.
+// signIn begins the session.
 func (t *turn) signIn(deed func(store.Tx) error) error {
 	return t.commit(func(tx store.Tx) error {
 		if err := deed(tx); err != nil {
 			return err
 		}
-		now, err := t.Accounts.Lock(tx, t.flow.User)
-		if err != nil {
-			return err
-		}
-		if now.Intent != "" {
-			return fmt.Errorf("a reset of this password is under way: %w", store.ErrUnavailable)
-		}
-		seen := *t
-		if err := seen.load(tx); err != nil {
-			return err
-		}
-		if now.Epoch != t.flow.Epoch || t.flow.Session != "" && seen.session.Key == "" {
-			return errAgain
-		}
-		if seen.decide(); seen.step != Finish {
-			return errAgain
-		}
-		old := ""
-		if s, err := t.Sessions.Current(tx, t.r); err == nil {
-			old = s.Key
-		}
-		cookie, s, err := t.Sessions.Begin(tx, session.Session{User: string(t.flow.User), Subject: now.Subject, Login: t.user.Login, Epoch: now.Epoch,
-			At: provenAt(t.flow.Proofs), Proofs: t.flow.Proofs, AMR: t.amr(t.flow.Proofs), Agent: agent(t.r), Network: t.network()}, old)
-		if err != nil {
-			return err
-		}
-		known, err := t.Guard.Know(tx, t.r, string(t.flow.User))
-		if err != nil {
-			return err
-		}
-		t.cookies = append(t.cookies, cookie)
-		if known != nil {
-			t.cookies = append(t.cookies, known)
-		}
-		t.flow.Done, t.flow.hidden = true, hidden{}
-		t.flow.Outcome = &identity.Authentication{Session: s.ID, User: s.User, Subject: s.Subject, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs, AMR: s.AMR, Request: t.flow.Request}
-		t.again = true
-		return t.Journal.Record(tx, t.event("sign_in.ok", map[string]string{"kinds": strings.Join(s.AMR, ",")}))
+		return t.enter(tx)
 	})
+}
+
+// enter begins the session within a transaction. What policy says is asked once more in it, so that nothing that
+// changed meanwhile (a registration required again, an end of all sessions, a reset under way) is passed by.
+func (t *turn) enter(tx store.Tx) error {
+	now, err := t.Accounts.Lock(tx, t.flow.User)
+	if err != nil {
+		return err
+	}
+	if now.Intent != "" {
+		return errBusy
+	}
+	seen := *t
+	if err := seen.load(tx); err != nil {
+		return err
+	}
+	if now.Epoch != t.flow.Epoch || t.flow.Session != "" && seen.session.Key == "" {
+		return errAgain
+	}
+	if seen.decide(); seen.step != Finish {
+		return errAgain
+	}
+	old := ""
+	if s, err := t.Sessions.Current(tx, t.r); err == nil {
+		old = s.Key
+	}
+	cookie, s, err := t.Sessions.Begin(tx, session.Session{User: string(t.flow.User), Subject: now.Subject, Login: t.user.Login, Epoch: now.Epoch,
+		At: provenAt(t.flow.Proofs), Proofs: t.flow.Proofs, AMR: t.amr(t.flow.Proofs), Agent: agent(t.r), Network: t.network()}, old)
+	if err != nil {
+		return err
+	}
+	known, err := t.Guard.Know(tx, t.r, string(t.flow.User))
+	if err != nil {
+		return err
+	}
+	t.cookies = append(t.cookies, cookie)
+	if known != nil {
+		t.cookies = append(t.cookies, known)
+	}
+	t.flow.Done, t.flow.hidden = true, hidden{}
+	t.flow.Outcome = &identity.Authentication{Session: s.ID, User: s.User, Subject: s.Subject, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs, AMR: s.AMR, Request: t.flow.Request}
+	t.again = true
+	return t.Journal.Record(tx, t.event("sign_in.ok", map[string]string{"kinds": strings.Join(s.AMR, ",")}))
 }
 
 // provenAt is auth_time: when the first factor was proven last.
@@ -253,8 +259,11 @@ func (t *turn) renewSession(tx store.Tx) error {
 		return nil
 	}
 	s, err := t.Sessions.Current(tx, t.r)
-	if err != nil || s.User != string(t.flow.User) || s.Key != t.session.Key {
+	if errors.Is(err, session.ErrNone) || err == nil && (s.User != string(t.flow.User) || s.Key != t.session.Key) {
 		return errForeign
+	}
+	if err != nil {
+		return err
 	}
 	s.Proofs, s.AMR, s.At = t.flow.Proofs, t.amr(t.flow.Proofs), provenAt(t.flow.Proofs)
 	cookie, s, err := t.Sessions.Begin(tx, s, s.Key)

@@ -101,12 +101,12 @@ func (t *turn) actPassword() error {
 		t.flow.Problem = templates.Problem{Field: "password", Key: "problem.wrong_password"}
 		return t.journalled(audit.ProofWrong, map[string]string{"kind": string(identity.Password)})
 	case err != nil:
-		_ = attempt.GiveBack(context.WithoutCancel(t.ctx))
+		_ = attempt.GiveBack(t.ctx)
 		return fmt.Errorf("verify password: %w", err)
 	}
 	t.flow.Due = result.Due
 	t.proven(identity.Proof{Kind: identity.Password, At: t.Now()})
-	return t.advance(func(tx store.Tx) error {
+	err = t.advance(func(tx store.Tx) error {
 		if _, err := t.current(tx); err != nil {
 			return err
 		}
@@ -118,6 +118,8 @@ func (t *turn) actPassword() error {
 		}
 		return t.Journal.Record(tx, t.event("proof.ok", map[string]string{"kind": string(identity.Password)}))
 	})
+	attempt.Undone(t.ctx, err)
+	return err
 }
 
 // throttled turns guard's refusal into words beside the field; any other error goes up.

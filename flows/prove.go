@@ -226,6 +226,9 @@ func (t *turn) verify(asking *Asking) error {
 		}
 		return t.Journal.Record(tx, t.event("proof.ok", map[string]string{"kind": string(asking.Kind)}))
 	})
+	if !errors.Is(err, method.ErrRejected) { // a code that was used already stays counted
+		attempt.Undone(t.ctx, err)
+	}
 	if errors.Is(err, store.ErrChanged) {
 		// The flow moved on, or the step was spent by somebody else: for this answer both mean "used already".
 		*t.flow = before

@@ -332,9 +332,14 @@ func (t *turn) bindAnswer(setup *Setup) error {
 		return attempt.Right(tx)
 	}
 	if t.flow.Kind == Manage {
-		return t.bindManaged(a, right)
+		err = t.bindManaged(a, right)
+	} else {
+		err = t.stage(a, right)
 	}
-	return t.stage(a, right)
+	if attempt != nil {
+		attempt.Undone(t.ctx, err)
+	}
+	return err
 }
 
 // stage keeps a proven authenticator in the flow until policy has all it wants; then all are committed at once.

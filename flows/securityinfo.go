@@ -46,7 +46,7 @@ func (f *Flows) visitor(w http.ResponseWriter, r *http.Request) (*visit, error) 
 		return nil, err
 	}
 	if standing != identity.Good {
-		return nil, errSignIn
+		return nil, f.whyNot(r.Context(), s)
 	}
 	flow := &Flow{Kind: Manage, User: directory.UserID(s.User), Login: s.Login, Named: true, Session: s.Key, Proofs: s.Proofs, Epoch: s.Epoch, Lang: f.language(r), Browser: f.browser(r)}
 	v.turn = &turn{Flows: f, w: w, r: r, ctx: r.Context(), flow: flow}
@@ -55,6 +55,20 @@ func (f *Flows) visitor(w http.ResponseWriter, r *http.Request) (*visit, error) 
 	}
 	v.user = v.turn.user
 	return v, nil
+}
+
+// whyNot says what to do about a session that does not count now: wait while a password is being set, or sign in.
+func (f *Flows) whyNot(ctx context.Context, s session.Session) error {
+	return f.Store.Read(ctx, func(tx store.Tx) error {
+		acc, err := f.Accounts.Load(tx, directory.UserID(s.User))
+		switch {
+		case err != nil:
+			return err
+		case acc.Intent != "" && acc.Epoch == s.Epoch:
+			return errBusy
+		}
+		return errSignIn
+	})
 }
 
 func (f *Flows) signInFirst(w http.ResponseWriter, r *http.Request) {

@@ -224,12 +224,7 @@ func (t *turn) commit(f func(store.Tx) error) error {
 			return err
 		}
 		rec.Value, rec.Owner = *t.flow, t.flow.owner()
-		err := t.shelf.Save(tx, &rec)
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrChanged) {
-			// The deed ended all the user's flows, this one among them: it alone is put back.
-			err = t.shelf.Add(tx, rec.Key, rec.Owner, rec.Until, rec.Value)
-		}
-		return err
+		return t.shelf.Save(tx, &rec)
 	})
 	if err != nil {
 		*t.flow = start

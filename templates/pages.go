@@ -264,7 +264,7 @@ type (
 	// Wait says when to come back.
 	Wait struct {
 		Frame
-		Reason string // catalogue key "wait.<reason>": sign_in, reset, reset_held
+		Reason string // catalogue key "wait.<reason>": sign_in, reset, reset_held, password
 		Until  time.Time
 		Here   string // address to go on at once the wait is over; empty: Back is the way
 		Back   string

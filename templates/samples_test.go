@@ -116,6 +116,7 @@ func samples() []sample {
 		{"signed_out", SignedOut{frame(nobody)}},
 		{"wait.sign_in", Wait{Frame: frame(), Reason: "sign_in", Until: today.Add(59 * time.Second), Back: "/avengers/flow/k3jx"}},
 		{"wait.reset", Wait{Frame: frame(), Reason: "reset", Until: today.Add(20 * time.Hour), Back: "/avengers/flow/k3jx"}},
+		{"wait.password", Wait{Frame: frame(), Reason: "password", Here: "/avengers/flow/r8sd"}},
 		{"wait.reset_held", Wait{Frame: frame(), Reason: "reset_held", Until: today.Add(30 * time.Minute), Here: "/avengers/flow/r8sd", Back: "/avengers/flow/k3jx"}},
 		{"oops.expired", Oops{Frame: frame(nobody), Reason: "expired", Again: "/avengers/security-info"}},
 		{"oops.internal", Oops{Frame: frame(nobody, func(f *Frame) { f.Accent, f.Logo = "", "/avengers/assets/logo-1.png" }), Reason: "internal", Reference: "7F3K-9QPL"}},
