@@ -93,9 +93,7 @@ func (f *Flows) Standing(ctx context.Context, a identity.Authentication, client 
 	var acc account.Account
 	var held []identity.Authenticator
 	err = f.Store.Read(ctx, func(tx store.Tx) (err error) {
-		if acc, err = f.Accounts.Load(tx, user.ID); err == nil {
-			held, err = f.Accounts.Kinds(tx, user.ID)
-		}
+		acc, held, err = f.Accounts.Known(tx, user.ID)
 		return err
 	})
 	switch {

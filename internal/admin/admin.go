@@ -87,14 +87,13 @@ func (a *Admin) Holds(ctx context.Context, u directory.User) ([]string, error) {
 			}
 			words = append(words, text)
 		}
-		acc, err := a.Accounts.Load(tx, u.ID)
+		acc, held, err := a.Accounts.Known(tx, u.ID)
 		if err != nil {
 			return err
 		}
 		if a.Store.Now().Before(acc.FrozenUntil) {
 			words = append(words, "changes are frozen since “This wasn’t me” was pressed")
 		}
-		held, err := a.Accounts.Kinds(tx, u.ID)
 		for _, x := range held {
 			if x.Suspended {
 				words = append(words, fmt.Sprintf("a method is suspended: %s", x.Kind))
