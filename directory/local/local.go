@@ -65,6 +65,12 @@ func (l *Local) Get(ctx context.Context, id directory.UserID) (directory.User, e
 	return l.one(ctx, "get user", getUser, l.name, idKey(id))
 }
 
+// GetIn is Get within a transaction of the same tenant's, for whoever reads more of her.
+func (l *Local) GetIn(tx store.Tx, id directory.UserID) (directory.User, error) {
+	u, err := oneOf(tx, getUser, l.name, idKey(id))
+	return u, failed("get user", err)
+}
+
 // Show is Find for operators: by login alone, so that a command meets the one user it names.
 func (l *Local) Show(ctx context.Context, login string) (directory.User, error) {
 	loginKey, _ := loginKey(login)
@@ -72,38 +78,39 @@ func (l *Local) Show(ctx context.Context, login string) (directory.User, error) 
 }
 
 // one runs a query for one user.
-func (l *Local) one(ctx context.Context, what, query string, args ...any) (directory.User, error) {
-	var u directory.User
-	err := l.store.Read(ctx, func(tx store.Tx) error {
-		rows, err := tx.Rows(query, args...)
-		if err != nil {
-			return err
-		}
-		found, answer := directory.User{}, directory.ErrNotFound
-		for rows.Next() {
-			row, err := scanUser(rows, tx.Now())
-			if err != nil {
-				return err
-			}
-			switch {
-			case found.ID == "":
-				found, answer = row, nil
-			case found.ID != row.ID:
-				answer = directory.ErrAmbiguous
-			}
-		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-		if answer == nil {
-			u = found
-		}
-		return answer
+func (l *Local) one(ctx context.Context, what, query string, args ...any) (u directory.User, err error) {
+	err = l.store.Read(ctx, func(tx store.Tx) (err error) {
+		u, err = oneOf(tx, query, args...)
+		return err
 	})
 	if err != nil {
 		return directory.User{}, failed(what, err)
 	}
 	return u, nil
+}
+
+func oneOf(tx store.Tx, query string, args ...any) (found directory.User, err error) {
+	rows, err := tx.Rows(query, args...)
+	if err != nil {
+		return directory.User{}, err
+	}
+	for rows.Next() {
+		row, err := scanUser(rows, tx.Now())
+		if err != nil {
+			return directory.User{}, err
+		}
+		if found.ID != "" && found.ID != row.ID {
+			return directory.User{}, directory.ErrAmbiguous
+		}
+		found = row
+	}
+	if err := rows.Err(); err != nil {
+		return directory.User{}, err
+	}
+	if found.ID == "" {
+		return directory.User{}, directory.ErrNotFound
+	}
+	return found, nil
 }
 
 // scanner is what store.Row and store.Rows have in common.
