@@ -54,20 +54,25 @@ const columns = `subject, epoch, created_at, registered_at, skips, snoozed_until
 
 // Load reads the account; a user without one gets the zero row, which is no error.
 func (a *Accounts) Load(tx store.Tx, user directory.UserID) (Account, error) {
-	c := Account{User: user}
-	var created, registered, snoozed, confirmed, again, frozen, since, doubted, intent int64
-	err := tx.Row(`SELECT `+columns+` FROM account WHERE tenant = $1 AND user_id = $2`, string(user)).
-		Scan(&c.Subject, &c.Epoch, &created, &registered, &c.Skips, &snoozed, &confirmed, &again, &frozen, &since, &doubted, &c.Intent, &intent)
+	c, err := scanAccount(tx.Row(`SELECT `+columns+` FROM account WHERE tenant = $1 AND user_id = $2`, string(user)), user)
 	if errors.Is(err, store.ErrNotFound) {
 		return Account{User: user}, nil
 	}
 	if err != nil {
 		return Account{}, fmt.Errorf("load account: %w", err)
 	}
+	return c, nil
+}
+
+// scanAccount reads columns, and what stands behind them into more.
+func scanAccount(row store.Row, user directory.UserID, more ...any) (Account, error) {
+	c := Account{User: user}
+	var created, registered, snoozed, confirmed, again, frozen, since, doubted, intent int64
+	err := row.Scan(append([]any{&c.Subject, &c.Epoch, &created, &registered, &c.Skips, &snoozed, &confirmed, &again, &frozen, &since, &doubted, &c.Intent, &intent}, more...)...)
 	c.CreatedAt, c.RegisteredAt, c.SnoozedUntil = store.Time(created), store.Time(registered), store.Time(snoozed)
 	c.ConfirmedAt, c.RequireAgainAt, c.IntentAt = store.Time(confirmed), store.Time(again), store.Time(intent)
 	c.FrozenUntil, c.FrozenSince, c.Doubted = store.Time(frozen), store.Time(since), doubted != 0
-	return c, nil
+	return c, err
 }
 
 // Open reads the account and makes it when this is the user's first visit.

@@ -87,7 +87,7 @@ func (a *Admin) Holds(ctx context.Context, u directory.User) ([]string, error) {
 			}
 			words = append(words, text)
 		}
-		acc, err := a.Accounts.Load(tx, u.ID)
+		acc, held, err := a.Accounts.Known(tx, u.ID)
 		if err != nil {
 			return err
 		}
@@ -97,7 +97,6 @@ func (a *Admin) Holds(ctx context.Context, u directory.User) ([]string, error) {
 		if acc.Doubted {
 			words = append(words, "the password proves nothing since “This wasn’t me” was pressed about it (lifted by unlock --thaw, or by a new one)")
 		}
-		held, err := a.Accounts.Kinds(tx, u.ID)
 		for _, x := range held {
 			if x.Suspended {
 				words = append(words, fmt.Sprintf("a method is suspended: %s", x.Kind))

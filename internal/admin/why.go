@@ -28,9 +28,7 @@ func (a *Admin) Why(ctx context.Context, u directory.User) (Answer, error) {
 	var acc account.Account
 	var held []identity.Authenticator
 	err := a.Store.Read(ctx, func(tx store.Tx) (err error) {
-		if acc, err = a.Accounts.Load(tx, u.ID); err == nil {
-			held, err = a.Accounts.Kinds(tx, u.ID)
-		}
+		acc, held, err = a.Accounts.Known(tx, u.ID)
 		return err
 	})
 	if err != nil {
