@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -290,9 +291,9 @@ func TestA04_NoCodeSeedLinkPasswordOrTokenStandsWhereItNeedNot(t *testing.T) {
 		// A failure on the way tells no more.
 		failed := 0
 		for n := 1; n < 40 && r.last.h1() != "Your password has been reset" && r.last.status != http.StatusForbidden; n++ {
-			at, calls := r.last, 0
+			at, calls := r.last, atomic.Int64{}
 			h.failing(func(string) error {
-				if calls++; calls == n {
+				if calls.Add(1) == int64(n) {
 					return errors.New("canary of the disk")
 				}
 				return nil
