@@ -43,7 +43,8 @@ type house struct {
 	p       *sparekey.Plugin
 	srv     *http.Server
 	origin  string // http://localhost:PORT
-	issuer  string // of avengers
+	tenant  string // the one its browsers go to
+	issuer  string // of that tenant
 	clock   *storetest.Clock
 	mails   *mails
 	cfg     *sparekey.Config
@@ -51,8 +52,9 @@ type house struct {
 	logLock sync.Mutex
 	fault   func(string) error
 	stop    context.CancelFunc
-	brought directory.Directory // of type program, for avengers
-	quiet   bool                // nothing is done beside the requests
+	brought map[string]directory.Directory // by tenant, of type program
+	client  *http.Client                   // of whoever is no browser; reaches every issuer
+	quiet   bool                           // nothing is done beside the requests
 	stopped chan struct{}
 }
 
@@ -74,7 +76,27 @@ func with(f func(*sparekey.Tenant)) setting {
 }
 
 // bring gives avengers a directory of the test's own; no users are made there.
-func bring(d directory.Directory) setting { return func(h *house) { h.brought = d } }
+func bring(d directory.Directory) setting { return bringTo("avengers", d) }
+
+// bringTo gives a tenant a directory of the test's own.
+func bringTo(tenant string, d directory.Directory) setting {
+	return func(h *house) {
+		t := h.cfg.Tenants[tenant]
+		t.Directories = map[string]sparekey.Directory{"staff": {Type: "program"}}
+		h.cfg.Tenants[tenant], h.brought[tenant] = t, d
+	}
+}
+
+// hosts gives each tenant a host of its own, with TLS, which its browsers reach without a network.
+func hosts(h *house) {
+	for name, t := range h.cfg.Tenants {
+		t.Issuer = "https://" + name + ".example"
+		h.cfg.Tenants[name] = t
+	}
+	h.origin = "https://avengers.example"
+	h.issuer = h.origin
+	h.client = &http.Client{Transport: served{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.p.ServeHTTP(w, r) })}}
+}
 
 // quietly keeps the house from doing anything beside the requests, so that every storage call is one of theirs; deliver sends the mails.
 func quietly(h *house) { h.quiet = true }
@@ -105,7 +127,7 @@ func openAt(t *testing.T, database string, settings ...setting) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, clock: storetest.NewClock(), mails: &mails{}, log: &bytes.Buffer{}}
+	h := &house{t: t, tenant: "avengers", clock: storetest.NewClock(), mails: &mails{}, log: &bytes.Buffer{}, brought: map[string]directory.Directory{}, client: &http.Client{}}
 	h.origin = fmt.Sprintf("http://localhost:%d", l.Addr().(*net.TCPAddr).Port)
 	h.issuer = h.origin + "/avengers"
 	h.cfg = &sparekey.Config{Database: database, Keyring: "file:" + filepath.Join(t.TempDir(), "keyring"), Tenants: map[string]sparekey.Tenant{
@@ -116,12 +138,12 @@ func openAt(t *testing.T, database string, settings ...setting) *house {
 	h.boot(l)
 	t.Cleanup(h.close)
 	for _, tenant := range []string{"avengers", "wakanda"} {
-		if tenant == "avengers" && h.brought != nil {
+		if h.brought[tenant] != nil {
 			continue
 		}
 		h.addUser(tenant, "ironman", "Tony Stark", "tony@stark.example", "Avengers")
 	}
-	if h.brought != nil {
+	if h.brought["avengers"] != nil {
 		return h
 	}
 	h.addUser("avengers", "pepper", "Pepper Potts", "pepper@stark.example", "Avengers", "IT")
@@ -144,8 +166,7 @@ func tenantConfig(issuer, name string) sparekey.Tenant {
 
 func (h *house) boot(l net.Listener) {
 	h.t.Helper()
-	p, err := sparekey.Open(h.t.Context(), h.cfg, sparekey.WithSender(h.mails.send), sparekey.WithClock(h.clock.Now), sparekey.WithDirectory("avengers/staff", h.brought),
-		sparekey.WithLogger(slog.New(slog.NewTextHandler(h, nil))),
+	h.p = h.plugin(sparekey.WithLogger(slog.New(slog.NewTextHandler(h, nil))),
 		sparekey.WithFault(func(op string) error {
 			h.logLock.Lock()
 			f := h.fault
@@ -155,10 +176,8 @@ func (h *house) boot(l net.Listener) {
 			}
 			return nil
 		}))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.p, h.srv = p, &http.Server{Handler: p}
+	p := h.p
+	h.srv = &http.Server{Handler: p}
 	go h.srv.Serve(l)
 	ctx, cancel := context.WithCancel(context.Background())
 	h.stop, h.stopped = cancel, make(chan struct{})
@@ -179,6 +198,23 @@ func (h *house) deliver() {
 			h.t.Fatal(err)
 		}
 	}
+}
+
+// plugin opens the house's configuration. Mails go to the house unless it has a mail server.
+func (h *house) plugin(options ...sparekey.Option) *sparekey.Plugin {
+	h.t.Helper()
+	options = append(options, sparekey.WithClock(h.clock.Now))
+	if h.cfg.Mail.SMTP == nil {
+		options = append(options, sparekey.WithSender(h.mails.send))
+	}
+	for tenant, d := range h.brought {
+		options = append(options, sparekey.WithDirectory(tenant+"/staff", d))
+	}
+	p, err := sparekey.Open(h.t.Context(), h.cfg, options...)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p
 }
 
 func (h *house) close() {
@@ -235,7 +271,7 @@ func (h *house) addUser(tenant, login, name, email string, groups ...string) {
 
 func (h *house) user(login string) directory.User {
 	h.t.Helper()
-	u, err := h.admin("avengers").Find(h.t.Context(), login)
+	u, err := h.admin(h.tenant).Find(h.t.Context(), login)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -338,11 +374,13 @@ type browser struct {
 func (h *house) browser() *browser {
 	jar, _ := cookiejar.New(nil)
 	b := &browser{h: h, jar: jar, agent: "Mozilla/5.0 (X11; Linux x86_64) Firefox/150.0"}
-	b.client = &http.Client{Jar: jar, Timeout: 30 * time.Second, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
-		if r.URL.Host != strings.TrimPrefix(h.origin, "http://") {
-			return http.ErrUseLastResponse // the relying party: its URL is what counts
+	b.client = &http.Client{Jar: jar, Transport: h.client.Transport, Timeout: 30 * time.Second, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+		for _, t := range h.cfg.Tenants {
+			if at, err := url.Parse(t.Issuer); err == nil && r.URL.Host == at.Host {
+				return nil
+			}
 		}
-		return nil
+		return http.ErrUseLastResponse // the relying party: its URL is what counts
 	}}
 	return b
 }
@@ -466,7 +504,7 @@ func (b *browser) send(address string, form url.Values) page {
 		b.h.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Origin", b.h.origin)
+	r.Header.Set("Origin", r.URL.Scheme+"://"+r.URL.Host)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	return b.do(r)
 }
@@ -491,7 +529,7 @@ func (b *browser) want(h1 string) page {
 // authorize opens the provider as a relying party sends her there.
 func (b *browser) authorize(pairs ...string) page {
 	b.h.t.Helper()
-	return b.get(b.h.authorizeURL("avengers", pairs...))
+	return b.get(b.h.authorizeURL(b.h.tenant, pairs...))
 }
 
 const verifier = "a-verifier-that-is-long-enough-for-anybody-0123456789"
@@ -513,7 +551,7 @@ func (h *house) authorizeURL(tenant string, pairs ...string) string {
 
 func (h *house) meta(tenant string) map[string]any {
 	h.t.Helper()
-	res, err := http.Get(h.origin + "/" + tenant + "/.well-known/openid-configuration")
+	res, err := h.client.Get(h.cfg.Tenants[tenant].Issuer + "/.well-known/openid-configuration")
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -606,7 +644,7 @@ func (b *browser) puzzle() []string {
 // beginReset opens a reset and names the user.
 func (b *browser) beginReset(login string) page {
 	b.h.t.Helper()
-	b.get("/avengers/reset")
+	b.get(b.h.issuer + "/reset")
 	b.want("Get back into your account")
 	b.post(append(b.puzzle(), "username", login, "action", "next")...)
 	if strings.Contains(b.last.body, `name="what"`) {
@@ -658,7 +696,7 @@ func (h *house) token(tenant string, pairs ...string) tokens {
 	if form.Get("client_id") == "" {
 		r.SetBasicAuth("wiki", "wiki-secret")
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := h.client.Do(r)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -672,19 +710,19 @@ func (h *house) token(tenant string, pairs ...string) tokens {
 // redeem trades the code of a redirect for tokens.
 func (h *house) redeem(p page) tokens {
 	h.t.Helper()
-	return h.token("avengers", "grant_type", "authorization_code", "code", p.query("code"), "redirect_uri", callback, "code_verifier", verifier)
+	return h.token(h.tenant, "grant_type", "authorization_code", "code", p.query("code"), "redirect_uri", callback, "code_verifier", verifier)
 }
 
 func (h *house) refresh(token string) tokens {
 	h.t.Helper()
-	return h.token("avengers", "grant_type", "refresh_token", "refresh_token", token)
+	return h.token(h.tenant, "grant_type", "refresh_token", "refresh_token", token)
 }
 
 func (h *house) userinfo(access string) int {
 	h.t.Helper()
-	r, _ := http.NewRequest(http.MethodGet, h.meta("avengers")["userinfo_endpoint"].(string), nil)
+	r, _ := http.NewRequest(http.MethodGet, h.meta(h.tenant)["userinfo_endpoint"].(string), nil)
 	r.Header.Set("Authorization", "Bearer "+access)
-	res, err := http.DefaultClient.Do(r)
+	res, err := h.client.Do(r)
 	if err != nil {
 		h.t.Fatal(err)
 	}

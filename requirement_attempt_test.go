@@ -267,8 +267,8 @@ func (d *tardy) VerifyPassword(ctx context.Context, u directory.User, password s
 func TestA16_LeavingEarlyIsNoGuessForNothing(t *testing.T) {
 	d := &tardy{}
 	h, _, _, _ := meddled(t, func(h *house) {
-		d.meddling = h.brought.(*meddling)
-		h.brought = d
+		d.meddling = h.brought["avengers"].(*meddling)
+		h.brought["avengers"] = d
 	})
 	for i := range 10 {
 		b := h.browser()

@@ -16,7 +16,7 @@ import (
 // holds is what ironman has registered, as one string.
 func (h *house) holds(login string) string {
 	h.t.Helper()
-	list, err := h.admin("avengers").Methods(h.t.Context(), h.user(login))
+	list, err := h.admin(h.tenant).Methods(h.t.Context(), h.user(login))
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -13,6 +13,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/sparekey-id/sparekey/internal/store"
 )
 
 // through lets something see every request a browser sends and every answer it gets.
@@ -87,7 +90,7 @@ func (s served) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// cookie is the value of one of the browser's cookies of avengers; empty: none.
+// cookie is the value of one of the browser's cookies; empty: none.
 func (b *browser) cookie(name string) string {
 	at, _ := url.Parse(b.h.issuer)
 	for _, c := range b.jar.Cookies(at) {
@@ -114,7 +117,7 @@ const (
 // ids are the authenticators on the security-info page, by the order they were added.
 func (b *browser) ids(kind string) []string {
 	b.h.t.Helper()
-	list, err := b.h.admin("avengers").Methods(b.h.t.Context(), b.h.user("ironman"))
+	list, err := b.h.admin(b.h.tenant).Methods(b.h.t.Context(), b.h.user("ironman"))
 	if err != nil {
 		b.h.t.Fatal(err)
 	}
@@ -179,7 +182,7 @@ func plainly(body string) string {
 // manage signs ironman's browser in, if need be, and starts a change with all the proofs it wants.
 func (b *browser) manage(pairs ...string) page {
 	b.h.t.Helper()
-	b.get("/avengers/security-info")
+	b.get(b.h.issuer + "/security-info")
 	b.want("Security info")
 	b.post(pairs...)
 	b.proveAll()
@@ -215,7 +218,16 @@ func (b *browser) addEmail(address string, n int) page {
 
 // houseNamed is the same house under another address, for browsers that are served without a network.
 func (h *house) named(origin string) *house {
-	return &house{t: h.t, p: h.p, origin: origin, issuer: origin + "/avengers", clock: h.clock, mails: h.mails, cfg: h.cfg}
+	return &house{t: h.t, p: h.p, tenant: h.tenant, origin: origin, issuer: origin + "/avengers", clock: h.clock, mails: h.mails, cfg: h.cfg, client: h.client}
+}
+
+// at is the same house for browsers that go to another tenant.
+func (h *house) at(tenant string) *house {
+	issuer := h.cfg.Tenants[tenant].Issuer
+	at, _ := url.Parse(issuer)
+	there := h.named(at.Scheme + "://" + at.Host)
+	there.tenant, there.issuer = tenant, issuer
+	return there
 }
 
 func mustNot(t *testing.T, bad bool, format string, args ...any) {
@@ -233,4 +245,26 @@ func dot(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// drained waits until nothing waits in the outboxes: whatever was going to be mailed has been.
+func (h *house) drained() {
+	h.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		var left int
+		for _, tenant := range h.p.Tenants() {
+			h.write(tenant, func(tx store.Tx) error {
+				var n int
+				err := tx.Row(`SELECT count(*) FROM outbox WHERE tenant = $1 AND state = 'waiting'`).Scan(&n)
+				left += n
+				return err
+			})
+		}
+		if left == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			h.t.Fatalf("%d mails wait", left)
+		}
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sparekey-id/sparekey"
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/directory/directorytest"
 	"github.com/sparekey-id/sparekey/internal/store"
@@ -47,9 +46,7 @@ func meddled(t *testing.T, settings ...setting) (*house, *meddling, *browser, to
 	t.Helper()
 	m := &meddling{Memory: &directorytest.Memory{}}
 	m.Add(directorytest.Account{User: directory.User{ID: "1", Login: "loki", Email: "loki@asgard.example", Groups: []string{"Avengers"}}, Password: password})
-	h := open(t, append([]setting{bring(m), with(func(t *sparekey.Tenant) {
-		t.Directories = map[string]sparekey.Directory{"staff": {Type: "program"}}
-	})}, settings...)...)
+	h := open(t, append([]setting{bring(m)}, settings...)...)
 	b := h.browser()
 	got := h.redeem(b.register("loki"))
 	if got.Refresh == "" {

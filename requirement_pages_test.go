@@ -87,7 +87,7 @@ func (b *browser) token() string {
 	if v := first2(hidden(b.last.body, "csrf"), "value"); v != "" {
 		return v
 	}
-	b.get("/avengers/reset")
+	b.get(b.h.issuer + "/reset")
 	return first2(hidden(b.last.body, "csrf"), "value")
 }
 

@@ -3,11 +3,11 @@ package flows
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/method"
 	"github.com/sparekey-id/sparekey/internal/notify"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
@@ -79,7 +79,7 @@ func (f *Flows) send(tx store.Tx, u directory.User, lang string, mail templates.
 func (f *Flows) addresses(u directory.User, held []identity.Authenticator) []string {
 	var list []string
 	add := func(a string) {
-		if a != "" && !slices.ContainsFunc(list, func(x string) bool { return strings.EqualFold(x, a) }) {
+		if a != "" && !slices.ContainsFunc(list, func(x string) bool { return method.SameMailbox(x, a) }) {
 			list = append(list, a)
 		}
 	}

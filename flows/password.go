@@ -85,7 +85,7 @@ func (t *turn) actPassword() error {
 	}
 	attempt, err := t.Guard.Try(t.ctx, t.signInTrial(password))
 	if err != nil {
-		return t.throttled(err)
+		return t.throttled(err, "password")
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, setTimeout)
 	defer cancel()
@@ -122,18 +122,11 @@ func (t *turn) actPassword() error {
 	return err
 }
 
-// throttled turns guard's refusal into words; any other error goes up.
-func (t *turn) throttled(err error) error {
+// throttled turns guard's refusal into words beside the field; any other error goes up.
+func (t *turn) throttled(err error, field string) error {
 	var wait *guard.WaitError
 	if !errors.As(err, &wait) {
 		return err
-	}
-	field := "code"
-	switch {
-	case t.step == NewPassword:
-		field = "old"
-	case t.decision.Password:
-		field = "password"
 	}
 	t.flow.Problem = templates.Problem{Field: field, Key: "problem.wait", Until: wait.Until}
 	return t.journalled(audit.Throttled, map[string]string{"scope": wait.Scope})

@@ -191,7 +191,7 @@ func (t *turn) verify(asking *Asking) error {
 	trial := guard.Trial{For: t.counted(), User: t.who(), Known: t.known(), Network: t.network(), Authenticator: string(asking.Kind) + "/" + t.who()}
 	attempt, err := t.Guard.Try(t.ctx, trial)
 	if err != nil {
-		return t.throttled(err)
+		return t.throttled(err, "code")
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
 	defer cancel()

@@ -280,7 +280,7 @@ func (t *turn) bindAnswer(setup *Setup) error {
 		var err error
 		attempt, err = t.Guard.Try(t.ctx, guard.Trial{For: "code", User: t.who(), Known: t.known(), Network: t.network(), Authenticator: "setup/" + t.flow.ID})
 		if err != nil {
-			return t.throttled(err)
+			return t.throttled(err, "code")
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, askTimeout)

@@ -212,7 +212,6 @@ type (
 		Activity          []Activity
 		Thawing           bool // changes are stopped until she proves something older
 		Frozen            bool // changes are frozen after "This wasn’t me"
-		SignOut           string
 	}
 	// ConfirmDelete asks once more: actions delete, back. Replace: the policy wants something in its place first (action replace).
 	ConfirmDelete struct {

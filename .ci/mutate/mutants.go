@@ -54,4 +54,10 @@ var mutants = []mutant{
 		"internal/guard", one("TestA16ExactlyTheLimitIsLetThroughOfFiftyAtOnceOnTwoNodes")},
 	{"puzzle spent once (A23)", "internal/guard/captcha.go", `return g.spent.Add(tx, t.ID, "", t.issued().Add(ticketLasts+time.Minute), struct{}{})`, `return nil`,
 		"internal/guard", one("TestA13ATicketIsGoodOnceForFiftyAtOnceOnTwoNodes")},
+	{"proofs before a new password (A01)", "flows/next.go", `case !d.Enough:`, `case false && !d.Enough:`,
+		".", one("TestA01_NoStepOfAResetCanBeSkipped", "TestA01_WhateverIsPostedAPasswordIsSetByItsGatesAlone")},
+	{"as many gates as the rule wants (A01)", "internal/policy/decide.go", `d.Enough = p.suffices(r, done, d.Required)`, `d.Enough = len(done) > 0`,
+		".", one("TestA01_NoStepOfAResetCanBeSkipped", "TestA01_WhateverIsPostedAPasswordIsSetByItsGatesAlone")},
+	{"a reset ends the user's others (RS-11)", "flows/flows.go", "\t\t_, err := f.shelf.DropOwned(tx, string(user))\n\t\treturn err", "\t\treturn nil",
+		".", one("TestA01_WhateverIsPostedAPasswordIsSetByItsGatesAlone")},
 }

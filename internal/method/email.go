@@ -116,7 +116,7 @@ func (m Email) Challenge(_ context.Context, who Claimant) (templates.Prompt, Sta
 		if a.Kind != identity.Email || a.Suspended || a.ID == "" || err != nil || to.ID != "" || who.User.ID == "" {
 			continue
 		}
-		if who.For != identity.Reset || sameMailbox(address, typed) {
+		if who.For != identity.Reset || SameMailbox(address, typed) {
 			a.Data, to = []byte(address), a
 		}
 	}
@@ -232,7 +232,7 @@ func (m Email) Bind(_ context.Context, who Claimant, s State, answer url.Values)
 // taken reports whether the user has the address already.
 func (Email) taken(who Claimant, address string) bool {
 	for _, a := range who.Authenticators {
-		if a.Kind == identity.Email && sameMailbox(string(a.Data), address) {
+		if a.Kind == identity.Email && SameMailbox(string(a.Data), address) {
 			return true
 		}
 	}

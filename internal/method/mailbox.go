@@ -33,8 +33,8 @@ func Mailbox(s string) (string, error) {
 	return local + "@" + host, nil
 }
 
-// sameMailbox reports whether two kept addresses are one. Local parts differ by more than ASCII case or not at all.
-func sameMailbox(a, b string) bool { return lowerASCII(a) == lowerASCII(b) }
+// SameMailbox reports whether two addresses are one, as far as anybody but their host can tell. Local parts differ by more than ASCII case or not at all.
+func SameMailbox(a, b string) bool { return lowerASCII(a) == lowerASCII(b) }
 
 // Mask shows the first letter of an address and its host: "i•••@stark.example".
 func Mask(address string) string {

@@ -40,19 +40,40 @@ func domain(from string) string {
 	return "localhost"
 }
 
-// mailbox takes exactly one addr-spec (RFC 5322 §3.4.1) as it travels in SMTP: a dot-atom in ASCII, "@", a host name, which is turned
-// to its ASCII form. Display names, groups, lists, comments, quoted local parts, literal networks, spaces and controls are refused
+// mailbox takes exactly one addr-spec (RFC 5322 §3.4.1) as it travels in SMTP: a dot-atom in ASCII, "@", a host name, which is lowered
+// and turned to its ASCII form without any mapping (RFC 5891 §4): a host whose letters merely fold to another's is refused and never
+// written to in that one's place. Display names, groups, lists, comments, quoted local parts, literal networks, spaces and controls are refused
 // (SECURITY UI-04, A11, A39): a recipient is a stored value, so nobody needs them.
 func mailbox(s string) (string, bool) {
 	local, host, ok := strings.Cut(s, "@")
 	if !ok || len(s) > 254 || len(local) > 64 || !dotAtom(local) {
 		return "", false
 	}
-	host, err := idna.Lookup.ToASCII(host)
-	if err != nil || host == "" || len(local)+1+len(host) > 254 || !hostname(host) {
+	host = lowerASCII(host)
+	if !ascii(host) {
+		var err error
+		if host, err = idna.Registration.ToASCII(host); err != nil {
+			return "", false
+		}
+	}
+	if host == "" || len(local)+1+len(host) > 254 || !hostname(host) {
 		return "", false
 	}
 	return local + "@" + host, true
+}
+
+// lowerASCII lowers A to Z and nothing else: other letters' lower case may be an ASCII letter.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
+func ascii(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0
 }
 
 func dotAtom(s string) bool {

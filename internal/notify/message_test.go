@@ -31,6 +31,7 @@ func TestA39_OnlyOnePlainAddressIsARecipient(t *testing.T) {
 		"=?utf-8?q?ironman=40stark.example?=", "ironman=?@evil@stark.example", "iron..man@stark.example", ".ironman@stark.example", "ironman.@stark.example",
 		"ironman@stark..example", "ironman@-stark.example", "ironman@stark.example.", "ironman@star_k.example", "ırönman@stark.example",
 		"ironman%evil.example@@stark.example", strings.Repeat("a", 65) + "@stark.example", "a@" + strings.Repeat("b.", 130) + "example", "ironman@stark.example NOTIFY=NEVER",
+		"ironman@\u017Ftark.example", "ironman@star\u212A.example", "ironman@\uFF53tark.example", "ironman@stark\u3002example", "ironman@st\u00ADark.example", // mapped, these are another's
 	}, hostile...)
 	for _, to := range bad {
 		if got, ok := mailbox(to); ok {
