@@ -218,6 +218,29 @@ func TestAPasswordThatFallsDueInASessionIsChangedInIt(t *testing.T) {
 	once(h, m, "was changed")
 }
 
+func TestA47_AnUnlockThatFailedIsNotShownAsDone(t *testing.T) {
+	h, m, owner, _ := meddled(t)
+	m.Change("loki", func(a *directorytest.Account) { a.State |= directory.TempLocked })
+	m.unlocking = func() error { return directory.ErrUnavailable }
+	b := h.browser()
+	b.get("/avengers/reset")
+	b.post(append(b.puzzle(), "username", "loki", "action", "next")...)
+	b.post("what", "locked", "action", "next")
+	at := b.last.url.String()
+	if p := b.proveApp(owner.key); p.status != http.StatusServiceUnavailable {
+		t.Fatalf("%d %q", p.status, p.h1())
+	}
+	b.get(at)
+	b.want("Unlock your account")
+	m.unlocking = nil
+	b.post("action", "next")
+	b.want("Your account is unlocked")
+	h.await(1, to("loki@asgard.example", "was unlocked"))
+	if h.browser().signIn("loki", password).query("code") == "" {
+		t.Error("she cannot sign in")
+	}
+}
+
 // Whatever ends meanwhile stays ended, and what was done is told as done.
 func TestF03_WhatEndsWhileAPasswordIsSetStaysEnded(t *testing.T) {
 	ends := map[string]func(h *house, b *browser){

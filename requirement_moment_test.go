@@ -14,7 +14,8 @@ import (
 type meddling struct {
 	*directorytest.Memory
 	checking, setting func()
-	writes            int // passwords that were written
+	writes            int          // passwords that were written
+	unlocking         func() error // instead of an unlock
 }
 
 func (m *meddling) VerifyPassword(ctx context.Context, u directory.User, password string) (directory.Verdict, error) {
@@ -39,6 +40,13 @@ func (m *meddling) ChangePassword(ctx context.Context, u directory.User, old, ne
 	}
 	m.writes++
 	return m.Memory.ChangePassword(ctx, u, old, next)
+}
+
+func (m *meddling) Unlock(ctx context.Context, u directory.User) error {
+	if m.unlocking != nil {
+		return m.unlocking()
+	}
+	return m.Memory.Unlock(ctx, u)
 }
 
 // meddled is a house whose directory of avengers can be meddled with, and loki, who has registered an app, in a browser.
