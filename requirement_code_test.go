@@ -352,7 +352,7 @@ func TestA14_TheLinkOfANoticeIsGoodOnceWhateverAThiefDoesMeanwhile(t *testing.T)
 		if !strings.Contains(h.bound(p.login), "suspended:true") {
 			t.Error("the address that was added is not suspended")
 		}
-		if err := h.admin("avengers").Unlock(t.Context(), h.user(p.login), "test"); err != nil {
+		if err := h.admin("avengers").Unlock(t.Context(), h.user(p.login), true, "test"); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {

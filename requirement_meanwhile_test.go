@@ -16,7 +16,7 @@ const patience = "Please wait a moment"
 // waits fails unless the browser is told that the password is being changed.
 func (b *browser) waits(what string) {
 	b.h.t.Helper()
-	if p := b.last; p.h1() != patience || p.status != http.StatusServiceUnavailable || !strings.Contains(p.body, "is being changed") {
+	if p := b.last; p.h1() != patience || p.status != http.StatusConflict || !strings.Contains(p.body, "is being changed") {
 		b.h.t.Errorf("%s meets %d %q %q", what, p.status, p.h1(), p.error())
 	}
 }
@@ -124,7 +124,7 @@ func TestF03_WhileAPasswordIsChangedASecondTabWaits(t *testing.T) {
 			info.send(h.issuer+"/security-info", map[string][]string{"csrf": {tab.token()}, "action": {do}})
 			info.waits(do)
 		}
-		if p := h.browser().signIn("loki", password); p.query("code") != "" || p.status != http.StatusServiceUnavailable {
+		if p := h.browser().signIn("loki", password); p.query("code") != "" || p.h1() != patience {
 			t.Errorf("a sign-in meanwhile: %d %q", p.status, p.location)
 		}
 	}
@@ -216,6 +216,29 @@ func TestAPasswordThatFallsDueInASessionIsChangedInIt(t *testing.T) {
 		t.Error("a token of before counts")
 	}
 	once(h, m, "was changed")
+}
+
+func TestA47_AnUnlockThatFailedIsNotShownAsDone(t *testing.T) {
+	h, m, owner, _ := meddled(t)
+	m.Change("loki", func(a *directorytest.Account) { a.State |= directory.TempLocked })
+	m.unlocking = func() error { return directory.ErrUnavailable }
+	b := h.browser()
+	b.get("/avengers/reset")
+	b.post(append(b.puzzle(), "username", "loki", "action", "next")...)
+	b.post("what", "locked", "action", "next")
+	at := b.last.url.String()
+	if p := b.proveApp(owner.key); p.status != http.StatusServiceUnavailable {
+		t.Fatalf("%d %q", p.status, p.h1())
+	}
+	b.get(at)
+	b.want("Unlock your account")
+	m.unlocking = nil
+	b.post("action", "next")
+	b.want("Your account is unlocked")
+	h.await(1, to("loki@asgard.example", "was unlocked"))
+	if h.browser().signIn("loki", password).query("code") == "" {
+		t.Error("she cannot sign in")
+	}
 }
 
 // Whatever ends meanwhile stays ended, and what was done is told as done.

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sparekey-id/sparekey"
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/directory/directorytest"
 	"github.com/sparekey-id/sparekey/internal/store"
@@ -15,7 +14,8 @@ import (
 type meddling struct {
 	*directorytest.Memory
 	checking, setting func()
-	writes            int // passwords that were written
+	writes            int          // passwords that were written
+	unlocking         func() error // instead of an unlock
 }
 
 func (m *meddling) VerifyPassword(ctx context.Context, u directory.User, password string) (directory.Verdict, error) {
@@ -42,14 +42,19 @@ func (m *meddling) ChangePassword(ctx context.Context, u directory.User, old, ne
 	return m.Memory.ChangePassword(ctx, u, old, next)
 }
 
+func (m *meddling) Unlock(ctx context.Context, u directory.User) error {
+	if m.unlocking != nil {
+		return m.unlocking()
+	}
+	return m.Memory.Unlock(ctx, u)
+}
+
 // meddled is a house whose directory of avengers can be meddled with, and loki, who has registered an app, in a browser.
 func meddled(t *testing.T, settings ...setting) (*house, *meddling, *browser, tokens) {
 	t.Helper()
 	m := &meddling{Memory: &directorytest.Memory{}}
 	m.Add(directorytest.Account{User: directory.User{ID: "1", Login: "loki", Email: "loki@asgard.example", Groups: []string{"Avengers"}}, Password: password})
-	h := open(t, append([]setting{bring(m), with(func(t *sparekey.Tenant) {
-		t.Directories = map[string]sparekey.Directory{"staff": {Type: "program"}}
-	})}, settings...)...)
+	h := open(t, append([]setting{bring(m)}, settings...)...)
 	b := h.browser()
 	got := h.redeem(b.register("loki"))
 	if got.Refresh == "" {

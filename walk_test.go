@@ -210,6 +210,9 @@ func (h *armoury) answer(w *walk, form url.Values, solved bool) (set string) {
 	case atNew:
 		if next := form.Get("new"); next != "" && next == form.Get("confirm") && len(next) >= 12 {
 			w.step = atReset
+			if shown := h.clock.Now().Add(5 * time.Minute); w.until.Before(shown) { // the last page can be seen
+				w.until = shown
+			}
 			return next
 		}
 	}

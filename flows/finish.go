@@ -201,8 +201,11 @@ func (f *Flows) amr(proofs []identity.Proof) []string {
 func agent(r *http.Request) string { return Agent(r.UserAgent()) }
 
 func (t *turn) showFinish() (templates.Page, error) {
-	// Nothing is left to do, yet the flow has not ended: what was missing has come to be met elsewhere.
+	// Nothing is left to do, yet the flow has not ended: what was missing has come to be met elsewhere, or an unlock could not be done.
 	// A page with one button ends it by POST, since a GET writes nothing.
+	if t.flow.Kind == Reset {
+		return templates.Unlock{Frame: t.frame()}, nil
+	}
 	return templates.AllSet{Frame: t.frame(), Methods: t.rows()}, nil
 }
 

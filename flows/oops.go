@@ -32,8 +32,7 @@ func (f *Flows) fail(w http.ResponseWriter, r *http.Request, err error) {
 		f.render(w, r, templates.Wait{Frame: fr, Reason: "sign_in", Until: wait.Until}, http.StatusTooManyRequests)
 		return
 	case errors.Is(err, errBusy):
-		w.Header().Set("Retry-After", "5")
-		f.render(w, r, templates.Wait{Frame: f.frame(r, f.browser(r)), Reason: "password", Here: r.URL.EscapedPath()}, http.StatusServiceUnavailable)
+		f.render(w, r, templates.Wait{Frame: f.frame(r, f.browser(r)), Reason: "password", Here: r.URL.EscapedPath()}, http.StatusConflict)
 		return
 	case errors.Is(err, directory.ErrUnavailable), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, directory.ErrOutcomeUnknown):
 		reason, status = "unavailable", http.StatusServiceUnavailable

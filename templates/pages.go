@@ -233,6 +233,8 @@ type (
 		Frame
 		SignIn string
 	}
+	// Unlock goes on with an unlock for which all is proven: action next.
+	Unlock struct{ Frame }
 	// UnlockDone closes an unlock: a link to sign in.
 	UnlockDone struct {
 		Frame
@@ -301,6 +303,7 @@ func (ConfirmDelete) page()   {}
 func (ResetName) page()       {}
 func (ResetWhat) page()       {}
 func (ResetDone) page()       {}
+func (Unlock) page()          {}
 func (UnlockDone) page()      {}
 func (DeadEnd) page()         {}
 func (NotMe) page()           {}

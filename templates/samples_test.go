@@ -106,6 +106,7 @@ func samples() []sample {
 		{"reset_name.image", ResetName{Frame: frame(nobody), Captcha: &Captcha{Kind: "image", ID: "t", Image: "data:image/png;base64,iVBORw0KGgo=", Audio: "data:audio/wav;base64,UklGRg=="}}},
 		{"reset_what", ResetWhat{Frame: frame()}},
 		{"reset_done", ResetDone{Frame: frame(), SignIn: "/avengers/flow/k3jx"}},
+		{"unlock", Unlock{Frame: frame()}},
 		{"unlock_done", UnlockDone{Frame: frame(), SignIn: "/avengers/flow/k3jx"}},
 		{"dead_end", DeadEnd{Frame: frame(), Reference: "7F3K-9QPL", Back: "/avengers/reset"}},
 		{"dead_end.sign_in", DeadEnd{Frame: frame(), Reference: "7F3K-9QPL", Other: true, Return: true}},
