@@ -221,23 +221,21 @@ func (x *run) dead(why string) {
 	}
 }
 
-// faulty is a house whose store fails when told to, with users to be made at no cost.
-func faulty(t *testing.T, settings ...setting) (*house, *outage, func(t *testing.T) *run) {
+// faulty is a house with users to be made at no cost, and an outage for its store.
+func faulty(t *testing.T, database string, o *outage) (*house, func(t *testing.T) *run) {
 	t.Helper()
 	post := sparekey.Policy{For: sparekey.For{Groups: []string{"Post"}}, Reset: true, Methods: map[string]sparekey.MethodUse{"email": {}}}
-	h := open(t, append([]setting{quietly, func(h *house) { h.cfg.TrustedProxies = []string{"127.0.0.0/8", "::1/128"} },
+	h := openAt(t, database, quietly, func(h *house) { h.cfg.TrustedProxies = []string{"127.0.0.0/8", "::1/128"} },
 		with(func(t *sparekey.Tenant) {
 			t.Policies = append(append([]sparekey.Policy{}, t.Policies...), post)
 			t.Policies[0].Registration.Skip.Times = 3
-		})}, settings...)...)
-	o := &outage{places: map[[32]uintptr]bool{}}
-	h.failing(o.call)
+		}))
 	hash, err := secret.NewHasher(1).Hash(t.Context(), password)
 	if err != nil {
 		t.Fatal(err)
 	}
 	users := 0
-	return h, o, func(t *testing.T) *run {
+	return h, func(t *testing.T) *run {
 		t.Helper()
 		users++
 		x := &run{house: h, o: o, login: fmt.Sprintf("user%d", users), address: fmt.Sprintf("198.51.%d.%d", users/250, users%250+1),

@@ -13,6 +13,7 @@ import (
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/session"
+	"github.com/sparekey-id/sparekey/internal/store/storetest"
 )
 
 // outage makes one storage call fail, or all from one on, while a walk is under way.
@@ -21,6 +22,7 @@ type outage struct {
 	on      bool // calls are counted
 	n       int  // the one that fails; 0: none
 	lasting bool
+	answers bool // it is the answers to commits that are lost
 	calls   int
 	struck  bool // since asked last
 	places  map[[32]uintptr]bool
@@ -248,6 +250,8 @@ func (x *run) leaves(w errand, finished bool) {
 		if x.notices("PasswordMayHaveChanged") == 0 {
 			x.t.Error("nobody is told that the password may have changed")
 		}
+	}
+	if unsure = unsure || x.notices("PasswordMayHaveChanged") > 0; unsure {
 		x.dead("a password may have been set, and that is settled")
 	}
 	renewed := x.passwords()
@@ -333,7 +337,9 @@ func (x *run) passwords() (renewed bool) {
 // and nothing is left half done. A sample of calls fails: the first from each place in the code, and all that commit. With SPAREKEY_DEEP=1
 // every call of every errand fails in both ways, which takes about ten minutes (-timeout 30m).
 func TestA47_F15_AFailingStorageCallIsNeverASuccess(t *testing.T) {
-	h, o, user := faulty(t)
+	o := &outage{places: map[[32]uintptr]bool{}}
+	h, user := faulty(t, storetest.SQLiteURL(t), o)
+	h.failing(o.call)
 	whole := h.t
 	for _, w := range errands {
 		t.Run(w.name, func(t *testing.T) {
