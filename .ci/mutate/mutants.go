@@ -98,4 +98,10 @@ var mutants = []mutant{
 		".", one("TestA14_ACodeDiesWithTheDirectorysAddress")},
 	{"a notice's link is taken (A14)", "flows/notme.go", `a, err := f.alarms.Take(tx, token)`, `a, err := f.alarms.Get(tx, token)`,
 		".", one("TestA14_TheLinkOfANoticeIsGoodOnceWhateverAThiefDoesMeanwhile")},
+	{"characters are counted, not bytes (PW-01)", "internal/policy/password.go", `n := utf8.RuneCountInString(password)`, `n := len(password)`,
+		".", one("TestPW01_TheLengthIsCountedInCharacters")},
+	{"a password is taken whole (PW-02)", "internal/secret/token.go", `func Normal(password string) string { return norm.NFC.String(password) }`, `func Normal(password string) string { return norm.NFC.String(password[:min(len(password), 72)]) }`,
+		".", one("TestPW02_APasswordIsTakenWholeUpTo256Characters")},
+	{"the rule that failed is named (PW-04)", "flows/newpassword.go", `r.Fail = t.flow.Problem.Key == "problem."+r.Rule`, `r.Fail = false`,
+		".", one("TestPW04_ARefusalNamesTheRuleThatFailed")},
 }
