@@ -16,8 +16,8 @@ import (
 	"github.com/sparekey-id/sparekey/directory"
 )
 
-// patience lets passwords be mistyped without a wait or a puzzle.
-func patience(t *sparekey.Tenant) {
+// mistyping lets passwords be mistyped without a wait or a puzzle.
+func mistyping(t *sparekey.Tenant) {
 	t.Limits.SignIn.After, t.Limits.SignIn.Captcha = 100, 100
 }
 
@@ -135,7 +135,7 @@ func TestPW02_APasswordIsTakenWholeUpTo256Characters(t *testing.T) {
 				t.Errorf("%d characters: %q %q", n, shown(b.last), b.last.error())
 			}
 		}
-	}, with(patience))
+	}, with(mistyping))
 }
 
 // Neither digits nor capitals are asked for, and no password grows too old; it is changed when an operator says so.
@@ -258,7 +258,7 @@ func TestPW06_AChangeTakesThePasswordOfNow(t *testing.T) {
 				t.Errorf("%s: it was not changed: %q %s", login, c.b.last.h1(), c.b.last.error())
 			}
 		}
-	}, with(patience))
+	}, with(mistyping))
 }
 
 // There is no hint to a password, and nothing personal to be asked instead of it.
