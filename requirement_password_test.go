@@ -304,7 +304,7 @@ func TestPW10_AServedConfigurationHasNoUserAndNoPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, clock: realClock()}
+	h := &house{t: t, clock: realClock(), tenant: "avengers", client: &http.Client{}, cfg: &sparekey.Config{}}
 	h.origin = fmt.Sprintf("http://localhost:%d", l.Addr().(*net.TCPAddr).Port)
 	h.issuer = h.origin + "/avengers"
 	l.Close()
