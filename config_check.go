@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -142,6 +143,12 @@ func checkIssuer(issuer string) string {
 		return "is no address without query and fragment"
 	case strings.HasSuffix(issuer, "/"):
 		return "must not end in a slash"
+	case u.Host != strings.ToLower(u.Host):
+		return "has capitals in its host; relying parties compare it letter by letter, and browsers ask for " + strings.ToLower(u.Host)
+	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
+		return "names the port that goes without saying; browsers leave it out"
+	case u.Path != "" && path.Clean(u.Path) != u.Path, u.RawPath != "":
+		return "has a path that browsers would write another way"
 	case u.Scheme == "https":
 	case u.Scheme == "http" && u.Hostname() == "localhost":
 	default:

@@ -54,6 +54,7 @@ type house struct {
 	stop    context.CancelFunc
 	brought map[string]directory.Directory // by tenant, of type program
 	client  *http.Client                   // of whoever is no browser; reaches every issuer
+	quiet   bool                           // nothing is done beside the requests
 	stopped chan struct{}
 }
 
@@ -96,6 +97,9 @@ func hosts(h *house) {
 	h.issuer = h.origin
 	h.client = &http.Client{Transport: served{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.p.ServeHTTP(w, r) })}}
 }
+
+// quietly keeps the house from doing anything beside the requests, so that every storage call is one of theirs; deliver sends the mails.
+func quietly(h *house) { h.quiet = true }
 
 // rule changes the first policy of avengers.
 func rule(f func(*sparekey.Policy)) setting {
@@ -177,7 +181,23 @@ func (h *house) boot(l net.Listener) {
 	go h.srv.Serve(l)
 	ctx, cancel := context.WithCancel(context.Background())
 	h.stop, h.stopped = cancel, make(chan struct{})
-	go func(done chan struct{}) { p.Run(ctx); close(done) }(h.stopped)
+	go func(done chan struct{}) {
+		if !h.quiet {
+			p.Run(ctx)
+		}
+		close(done)
+	}(h.stopped)
+}
+
+// deliver sends the mails of a quiet house.
+func (h *house) deliver() {
+	h.t.Helper()
+	for n := 1; n > 0; {
+		var err error
+		if n, err = h.admin("avengers").Outbox.Deliver(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
+	}
 }
 
 // plugin opens the house's configuration. Mails go to the house unless it has a mail server.
@@ -314,7 +334,11 @@ func (h *house) await(n int, match func(mail) bool) mail {
 			}
 		}
 	}
-	h.t.Fatalf("no such mail; sent were %+v", h.mails.all())
+	var sent []string
+	for _, m := range h.mails.all() {
+		sent = append(sent, m.to+": "+m.subject)
+	}
+	h.t.Fatalf("no such mail; sent were\n%s", strings.Join(sent, "\n"))
 	return mail{}
 }
 
@@ -342,7 +366,9 @@ type browser struct {
 	agent  string
 	header http.Header
 	last   page
-	key    string // of the authenticator app it set up
+	sent   *http.Request // what was answered by it, redirects not counted
+	after  func(page)    // called with every page; nil: nobody looks
+	key    string        // of the authenticator app it set up
 }
 
 func (h *house) browser() *browser {
@@ -362,6 +388,7 @@ func (h *house) browser() *browser {
 // page is what the browser shows.
 type page struct {
 	status   int
+	method   string // of the request it answers, the last one of those that redirects led through
 	url      *url.URL
 	body     string
 	header   http.Header
@@ -401,9 +428,12 @@ func (b *browser) do(r *http.Request) page {
 	if err != nil {
 		b.h.t.Fatal(err)
 	}
-	b.last = page{status: res.StatusCode, url: res.Request.URL, body: string(body), header: res.Header}
+	b.sent, b.last = r, page{status: res.StatusCode, method: res.Request.Method, url: res.Request.URL, body: string(body), header: res.Header}
 	if to := res.Header.Get("Location"); to != "" {
 		b.last.location = to
+	}
+	if b.after != nil {
+		b.after(b.last)
 	}
 	return b.last
 }

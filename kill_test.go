@@ -43,8 +43,9 @@ func TestF03_AKilledResetLeavesOnePasswordAndNoOldSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, origin: fmt.Sprintf("http://localhost:%d", l.Addr().(*net.TCPAddr).Port), clock: realClock()}
+	h := &house{t: t, origin: fmt.Sprintf("http://localhost:%d", l.Addr().(*net.TCPAddr).Port), clock: realClock(), tenant: "avengers", client: &http.Client{}}
 	h.issuer = h.origin + "/avengers"
+	h.cfg = &sparekey.Config{Tenants: map[string]sparekey.Tenant{"avengers": {Issuer: h.issuer}}}
 	l.Close()
 	file := filepath.Join(dir, "sparekey.yaml")
 	text := fmt.Sprintf(`

@@ -93,12 +93,12 @@ func (s sightings) watched(t *testing.T, h *house) *browser {
 	return b
 }
 
-// told puts a canary into everything that an operator, a directory or a relying party says.
-func told(m *directorytest.Memory) []setting {
+// canaried puts a canary into everything that an operator, a directory or a relying party says.
+func canaried(m *directorytest.Memory) []setting {
 	m.Add(directorytest.Account{User: directory.User{Login: canary("login"), Name: canary("name"), Email: "loki@asgard.example", Groups: []string{"Avengers", "IT"}}, Password: password})
 	m.Add(directorytest.Account{User: directory.User{Login: "ironman", Name: "Stark <canary id=greeting onerror=alert(1)>", Email: "tony@stark.example", Groups: []string{"Avengers"}}, Password: password})
 	m.Add(directorytest.Account{User: directory.User{Login: "fury", Name: "Nick Fury", Email: "fury@shield.example", Groups: []string{"IT"}}, Password: password})
-	return []setting{bring(m), patient, func(h *house) { h.cfg.TrustedProxies = []string{"127.0.0.0/8", "::1/128"} }, with(func(t *sparekey.Tenant) {
+	return []setting{bring(m), unsilenced, func(h *house) { h.cfg.TrustedProxies = []string{"127.0.0.0/8", "::1/128"} }, with(func(t *sparekey.Tenant) {
 		t.Name = canary("tenant")
 		t.Branding.Help = "https://help.example/" + canary("help")
 		t.Policies[0].Help = "https://help.example/" + canary("policyhelp")
@@ -117,7 +117,7 @@ func (b *browser) canaries(pairs ...string) page {
 
 func TestA37_WhateverIsStoredOrAskedForIsTextOnEveryPageAndInEveryMail(t *testing.T) {
 	m := &directorytest.Memory{}
-	h := open(t, told(m)...)
+	h := open(t, canaried(m)...)
 	seen := sightings{}
 	const plain = "o'{{.CSRF}}=`x`@asgard.example" // as much as an address may have of it
 

@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// claims are headers by which a request says that it was for another host, scheme, path, address or method.
-var claims = http.Header{
+// pretences are headers by which a request says that it was for another host, scheme, path, address or method.
+var pretences = http.Header{
 	"X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Protocol": {"https"}, "X-Forwarded-Scheme": {"https"}, "X-Forwarded-Ssl": {"on"}, "X-Forwarded-Port": {"666"},
 	"X-Forwarded-Prefix": {"/evil"}, "X-Forwarded-Server": {"evil.example"}, "X-Forwarded-Uri": {"/evil"}, "X-Forwarded-By": {"evil.example"}, "X-Forwarded-For": {"evil.example, 203.0.113.66"},
 	"Forwarded": {"for=203.0.113.66;host=evil.example;proto=https"}, "Origin": {"https://evil.example"}, "Referer": {"https://evil.example/evil"}, "X-Original-Url": {"/evil"},
@@ -119,7 +119,7 @@ func TestA12_NoHeaderChangesALinkARedirectACookieOrTheIssuer(t *testing.T) {
 		"from anybody": nil, "from a trusted proxy": {func(h *house) { h.cfg.TrustedProxies = []string{"127.0.0.0/8", "::1/128"} }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := described(t, open(t, settings...), claims)
+			got := described(t, open(t, settings...), pretences)
 			for i := range max(len(got), len(want)) {
 				if i >= len(got) || i >= len(want) || got[i] != want[i] {
 					t.Fatalf("answer %d is\n%s\nand would be\n%s", i, strings.Join(got[i:min(i+1, len(got))], ""), strings.Join(want[i:min(i+1, len(want))], ""))

@@ -26,8 +26,8 @@ const (
 	evil   = "mallory@evil.example"
 )
 
-// patient lets so many codes be sent that silence never is for that reason.
-var patient = with(func(t *sparekey.Tenant) {
+// unsilenced lets so many codes be sent that silence never is for that reason.
+var unsilenced = with(func(t *sparekey.Tenant) {
 	many := config.Rate{Count: 10_000, Per: 10 * time.Minute}
 	t.Limits = guard.Limits{Sends: many, SendsNetwork: many, Proofs: config.Rate{Count: 100, Per: 24 * time.Hour}, ProofsNetwork: config.Rate{Count: 100, Per: 24 * time.Hour}}
 })
@@ -112,12 +112,12 @@ func TestA11_ACodeGoesToTheStoredAddressWhateverIsTyped(t *testing.T) {
 				t.Errorf("%q typed at a registration: sent to %q, want %q; %q", typed, got, want, owner.last.error())
 			}
 		}
-	}, patient)
+	}, unsilenced)
 }
 
 // Names that look like another's, or like another's address, are their own users or nobody.
 func TestA11_AResetInTheNameOfALookAlikeWritesToNobodyElse(t *testing.T) {
-	h := open(t, patient)
+	h := open(t, unsilenced)
 	addressed(t, h)
 	err := h.admin("avengers").SetDisabled(t.Context(), h.user("fury"), true, "test") // nobody to be told of resets
 	if err != nil {
@@ -231,7 +231,7 @@ func raws(field, good, bad string, more url.Values) map[string]*http.Request {
 }
 
 func TestA11_ARepeatedOrListedFieldIsNoField(t *testing.T) {
-	h := open(t, patient)
+	h := open(t, unsilenced)
 	owner := addressed(t, h)
 	// Each place: how to come there, the field, what would be right, and what the page goes on to when it is posted.
 	for _, place := range []struct {
@@ -391,7 +391,7 @@ func TestA11_TheMailServerIsGivenOneRecipientAMessage(t *testing.T) {
 	over := make(chan struct{})
 	go func() { defer close(over); server.Serve(l) }()
 	t.Cleanup(func() { l.Close(); server.Close(); <-over })
-	h := open(t, patient, func(h *house) {
+	h := open(t, unsilenced, func(h *house) {
 		h.cfg.Mail = sparekey.Mail{From: "no-reply@sparekey.example", SMTP: &sparekey.SMTP{Host: "localhost", Port: l.Addr().(*net.TCPAddr).Port, TLS: "none"}}
 	})
 	arrived := func() []delivery {

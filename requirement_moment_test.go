@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sparekey-id/sparekey"
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/directory/directorytest"
 	"github.com/sparekey-id/sparekey/internal/store"
@@ -15,6 +14,8 @@ import (
 type meddling struct {
 	*directorytest.Memory
 	checking, setting func()
+	writes            int          // passwords that were written
+	unlocking         func() error // instead of an unlock
 }
 
 func (m *meddling) VerifyPassword(ctx context.Context, u directory.User, password string) (directory.Verdict, error) {
@@ -29,17 +30,31 @@ func (m *meddling) SetPassword(ctx context.Context, u directory.User, next strin
 	if m.setting != nil {
 		m.setting()
 	}
+	m.writes++
 	return m.Memory.SetPassword(ctx, u, next, o)
 }
 
+func (m *meddling) ChangePassword(ctx context.Context, u directory.User, old, next string) error {
+	if m.setting != nil {
+		m.setting()
+	}
+	m.writes++
+	return m.Memory.ChangePassword(ctx, u, old, next)
+}
+
+func (m *meddling) Unlock(ctx context.Context, u directory.User) error {
+	if m.unlocking != nil {
+		return m.unlocking()
+	}
+	return m.Memory.Unlock(ctx, u)
+}
+
 // meddled is a house whose directory of avengers can be meddled with, and loki, who has registered an app, in a browser.
-func meddled(t *testing.T) (*house, *meddling, *browser, tokens) {
+func meddled(t *testing.T, settings ...setting) (*house, *meddling, *browser, tokens) {
 	t.Helper()
 	m := &meddling{Memory: &directorytest.Memory{}}
 	m.Add(directorytest.Account{User: directory.User{ID: "1", Login: "loki", Email: "loki@asgard.example", Groups: []string{"Avengers"}}, Password: password})
-	h := open(t, with(func(t *sparekey.Tenant) {
-		t.Directories = map[string]sparekey.Directory{"staff": {Type: "program"}}
-	}), bring(m))
+	h := open(t, append([]setting{bring(m)}, settings...)...)
 	b := h.browser()
 	got := h.redeem(b.register("loki"))
 	if got.Refresh == "" {

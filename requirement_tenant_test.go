@@ -112,8 +112,8 @@ func (b *browser) carried(to *house) *browser {
 	return c
 }
 
-// rows are a tenant's records that say who may do what; whole: all the others and their versions, too.
-func (h *house) rows(tenant string, whole bool) []string {
+// records are a tenant's records that say who may do what; whole: all the others and their versions, too.
+func (h *house) records(tenant string, whole bool) []string {
 	h.t.Helper()
 	queries := []string{
 		`SELECT 'account ' || user_id || ' ' || subject || ' ' || epoch || ' ' || frozen_until || ' ' || require_again_at || ' ' || intent FROM account WHERE tenant = $1`,
@@ -335,10 +335,10 @@ func TestA10_WhatOneTenantGaveOutIsNothingInTheOther(t *testing.T) {
 				h.drained()
 				for _, way := range [][2]*loot{{avengers, wakanda}, {wakanda, avengers}} {
 					from, to := way[0], way[1]
-					mine, theirs := h.rows(from.tenant, true), h.rows(to.tenant, false)
+					mine, theirs := h.records(from.tenant, true), h.records(to.tenant, false)
 					t.Run("of "+from.tenant, func(t *testing.T) { replay(t, from, to) })
-					unchanged(t, from.tenant, mine, h.rows(from.tenant, true))
-					unchanged(t, to.tenant, theirs, h.rows(to.tenant, false))
+					unchanged(t, from.tenant, mine, h.records(from.tenant, true))
+					unchanged(t, to.tenant, theirs, h.records(to.tenant, false))
 				}
 				for _, l := range []*loot{avengers, wakanda} {
 					t.Run("at home in "+l.tenant, func(t *testing.T) { home(t, l) })

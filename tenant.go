@@ -117,10 +117,10 @@ func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, erro
 	methods := p.methods(name, dir)
 	rules := c.policy(methods)
 
-	t.flows = flows.New(flows.Deps{Issuer: c.Issuer, Prefix: t.prefix, Cookie: cookie, Secure: secure, Brand: brand, Store: h, Ring: p.ring, Directory: remembering{dir},
+	t.flows = flows.New(flows.Deps{Issuer: c.Issuer, Prefix: t.prefix, Cookie: cookie, Secure: secure, Brand: brand, Store: h, Ring: p.ring, Directory: dir,
 		Policy: rules, Methods: methods, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox, Templates: p.templates,
 		Now: h.Now, Logger: p.log})
-	t.provider, err = provider.New(ctx, c.provider(brand.Name), provider.Deps{Store: h, Ring: p.ring, Sessions: sessions, Interaction: t.flows, Users: remembering{dir},
+	t.provider, err = provider.New(ctx, c.provider(brand.Name), provider.Deps{Store: h, Ring: p.ring, Sessions: sessions, Interaction: t.flows,
 		Journal: t.journal, Logger: p.log, FormPost: t.flows.FormPost,
 		Error: func(w http.ResponseWriter, r *http.Request, reason, reference string, status int) {
 			t.flows.Oops(w, r, reason, status)
@@ -149,7 +149,7 @@ func (t *tenant) answers(r *http.Request) bool {
 // ServeHTTP hands the request to the wing it is for.
 func (t *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, pattern := t.endpoints.Handler(r); pattern != "" {
-		remember(t.endpoints).ServeHTTP(w, r)
+		t.endpoints.ServeHTTP(w, r)
 		return
 	}
 	t.pages.ServeHTTP(w, r)

@@ -5,24 +5,21 @@ import (
 	"encoding/base32"
 	"strings"
 
-	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/policy"
 )
 
-// decoy invents the user behind a name that cannot reset: in scope, with enough methods, the same ones each time,
-// and none that ever verifies. A stranger sees no difference (SECURITY RS-01, RS-13).
-func (f *Flows) decoy(login string) (directory.User, []identity.Authenticator) {
+// decoy invents what stands behind a name that cannot reset: a rule that lets it, drawn among those that let anybody, so that no rule's
+// users stand out, and enough methods, the same ones each time, none of which ever verifies. A stranger sees no difference
+// (SECURITY RS-01, RS-13).
+func (f *Flows) decoy(login string) (*policy.Rule, []identity.Authenticator) {
 	name := normalLogin(login)
+	draw := sha256.Sum256([]byte(f.mac.Sum("decoy", name)))
 	var rule policy.Rule
-	for _, r := range f.Policy.Rules {
-		if r.Reset {
-			rule = r
-			break
-		}
+	if rules := f.Policy.Resetting(); len(rules) > 0 {
+		rule = rules[int(draw[len(draw)-1])%len(rules)]
 	}
-	user := directory.User{Login: login, Groups: rule.Groups}
-	draw := f.mac.Sum("decoy", name)
+	rule.Unlock = true
 	kinds := f.Policy.Kinds(rule, identity.Reset)
 	want := min(max(rule.Required, 1)+int(draw[0])%2, len(kinds))
 	// Which kinds: drawn by the name, in the order policy shows them.
@@ -36,7 +33,7 @@ func (f *Flows) decoy(login string) (directory.User, []identity.Authenticator) {
 		a := identity.Authenticator{ID: f.decoyID(name, k), Kind: k, BoundAt: f.Now().Add(-1), Label: ""}
 		held = append(held, a)
 	}
-	return user, held
+	return &rule, held
 }
 
 // decoyID looks like any authenticator's id.

@@ -20,6 +20,7 @@ var handlers = map[Step]struct {
 	Identify:    {(*turn).showIdentify, (*turn).actIdentify},
 	AskWhat:     {(*turn).showWhat, (*turn).actWhat},
 	Prove:       {(*turn).showProve, (*turn).actProve},
+	Hold:        {(*turn).showHold, (*turn).actHold},
 	NewPassword: {(*turn).showNewPassword, (*turn).actNewPassword},
 	Register:    {(*turn).showRegister, (*turn).actRegister},
 	Confirm:     {(*turn).showConfirm, (*turn).actConfirm},
@@ -37,6 +38,10 @@ func (f *Flows) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	web.Note(r, "step", string(t.step))
+	if t.busy() {
+		f.fail(w, r, errBusy)
+		return
+	}
 	page, err := handlers[t.step].show(t)
 	if err != nil {
 		f.fail(w, r, err)
@@ -66,10 +71,16 @@ func (f *Flows) post(w http.ResponseWriter, r *http.Request) {
 	}
 	t.form = form
 	web.Note(r, "step", string(t.step))
+	if t.busy() {
+		http.Redirect(w, r, t.here(), http.StatusSeeOther)
+		return
+	}
 	t.flow.Problem, t.flow.Notice = templates.Problem{}, ""
 	switch err := handlers[t.step].act(t); {
-	case errors.Is(err, store.ErrChanged), errors.Is(err, errAgain), err == nil:
+	case err == nil:
 		http.Redirect(w, r, t.where(), http.StatusSeeOther)
+	case errors.Is(err, store.ErrChanged), errors.Is(err, errAgain):
+		http.Redirect(w, r, t.here(), http.StatusSeeOther) // nothing was done: the record says where it stands
 	default:
 		f.fail(w, r, err)
 	}

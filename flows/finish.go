@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/policy"
@@ -19,10 +21,14 @@ import (
 
 // advance commits a change and, where nothing is left to do, ends the flow in the same transaction.
 func (t *turn) advance(deed func(store.Tx) error) error {
-	t.decide()
+	if t.decide(); t.decision.Thaws {
+		deed = t.thaw(deed)
+	}
 	switch t.step {
 	case Finish:
 		return t.finish(deed)
+	case Hold:
+		deed = t.holdBack(deed)
 	case Prove:
 		if !t.decision.Password && t.flow.hidden.Asking == nil {
 			t.askOnly()
@@ -47,6 +53,23 @@ func (t *turn) advance(deed func(store.Tx) error) error {
 		}
 	}
 	return t.commit(deed)
+}
+
+// thaw ends the freeze of changes: what the user had before the change in question has just been proven.
+func (t *turn) thaw(deed func(store.Tx) error) func(store.Tx) error {
+	t.account.FrozenUntil = time.Time{}
+	t.decide()
+	return func(tx store.Tx) error {
+		if deed != nil {
+			if err := deed(tx); err != nil {
+				return err
+			}
+		}
+		if err := t.Accounts.Thaw(tx, t.flow.User); err != nil {
+			return err
+		}
+		return t.Journal.Record(tx, t.event(audit.Thawed, nil))
+	}
 }
 
 // askOnly puts the question at once where there is only one way to prove and asking sends nothing.
@@ -89,52 +112,57 @@ func (t *turn) finish(deed func(store.Tx) error) error {
 	return fmt.Errorf("a flow of kind %q cannot finish", t.flow.Kind)
 }
 
-// signIn begins the session. What policy says is asked once more inside the transaction, so that nothing that
-// changed meanwhile (a registration required again, an end of all sessions, a reset under way) is passed by.
+// signIn begins the session.
 func (t *turn) signIn(deed func(store.Tx) error) error {
 	return t.commit(func(tx store.Tx) error {
 		if err := deed(tx); err != nil {
 			return err
 		}
-		now, err := t.Accounts.Lock(tx, t.flow.User)
-		if err != nil {
-			return err
-		}
-		if now.Intent != "" {
-			return fmt.Errorf("a reset of this password is under way: %w", store.ErrUnavailable)
-		}
-		seen := *t
-		if err := seen.load(tx); err != nil {
-			return err
-		}
-		if now.Epoch != t.flow.Epoch || t.flow.Session != "" && seen.session.Key == "" {
-			return errAgain
-		}
-		if seen.decide(); seen.step != Finish {
-			return errAgain
-		}
-		old := ""
-		if s, err := t.Sessions.Current(tx, t.r); err == nil {
-			old = s.Key
-		}
-		cookie, s, err := t.Sessions.Begin(tx, session.Session{User: string(t.flow.User), Subject: now.Subject, Login: t.user.Login, Epoch: now.Epoch,
-			At: provenAt(t.flow.Proofs), Proofs: t.flow.Proofs, AMR: t.amr(t.flow.Proofs), Agent: agent(t.r), Network: t.network()}, old)
-		if err != nil {
-			return err
-		}
-		known, err := t.Guard.Know(tx, t.r, string(t.flow.User))
-		if err != nil {
-			return err
-		}
-		t.cookies = append(t.cookies, cookie)
-		if known != nil {
-			t.cookies = append(t.cookies, known)
-		}
-		t.flow.Done, t.flow.hidden = true, hidden{}
-		t.flow.Outcome = &identity.Authentication{Session: s.ID, User: s.User, Subject: s.Subject, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs, AMR: s.AMR, Request: t.flow.Request}
-		t.again = true
-		return t.Journal.Record(tx, t.event("sign_in.ok", map[string]string{"kinds": strings.Join(s.AMR, ",")}))
+		return t.enter(tx)
 	})
+}
+
+// enter begins the session within a transaction. What policy says is asked once more in it, so that nothing that
+// changed meanwhile (a registration required again, an end of all sessions, a reset under way) is passed by.
+func (t *turn) enter(tx store.Tx) error {
+	now, err := t.Accounts.Lock(tx, t.flow.User)
+	if err != nil {
+		return err
+	}
+	if now.Intent != "" {
+		return errBusy
+	}
+	seen := *t
+	if err := seen.load(tx); err != nil {
+		return err
+	}
+	if now.Epoch != t.flow.Epoch || t.flow.Session != "" && seen.session.Key == "" {
+		return errAgain
+	}
+	if seen.decide(); seen.step != Finish {
+		return errAgain
+	}
+	old := ""
+	if s, err := t.Sessions.Current(tx, t.r); err == nil {
+		old = s.Key
+	}
+	cookie, s, err := t.Sessions.Begin(tx, session.Session{User: string(t.flow.User), Subject: now.Subject, Login: t.user.Login, Epoch: now.Epoch,
+		At: provenAt(t.flow.Proofs), Proofs: t.flow.Proofs, AMR: t.amr(t.flow.Proofs), Agent: agent(t.r), Network: t.network()}, old)
+	if err != nil {
+		return err
+	}
+	known, err := t.Guard.Know(tx, t.r, string(t.flow.User))
+	if err != nil {
+		return err
+	}
+	t.cookies = append(t.cookies, cookie)
+	if known != nil {
+		t.cookies = append(t.cookies, known)
+	}
+	t.flow.Done, t.flow.hidden = true, hidden{}
+	t.flow.Outcome = &identity.Authentication{Session: s.ID, User: s.User, Subject: s.Subject, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs, AMR: s.AMR, Request: t.flow.Request}
+	t.again = true
+	return t.Journal.Record(tx, t.event("sign_in.ok", map[string]string{"kinds": strings.Join(s.AMR, ",")}))
 }
 
 // provenAt is auth_time: when the first factor was proven last.
@@ -173,8 +201,11 @@ func (f *Flows) amr(proofs []identity.Proof) []string {
 func agent(r *http.Request) string { return Agent(r.UserAgent()) }
 
 func (t *turn) showFinish() (templates.Page, error) {
-	// Nothing is left to do, yet the flow has not ended: what was missing has come to be met elsewhere.
+	// Nothing is left to do, yet the flow has not ended: what was missing has come to be met elsewhere, or an unlock could not be done.
 	// A page with one button ends it by POST, since a GET writes nothing.
+	if t.flow.Kind == Reset {
+		return templates.Unlock{Frame: t.frame()}, nil
+	}
 	return templates.AllSet{Frame: t.frame(), Methods: t.rows()}, nil
 }
 
@@ -218,7 +249,7 @@ func (t *turn) unlock() error {
 		if err := t.Guard.Lift(tx, string(t.flow.User), guard.SignIn, guard.Code, guard.Reset); err != nil {
 			return err
 		}
-		if err := t.tell(tx, templates.AccountUnlocked{Letter: t.letter()}); err != nil {
+		if err := t.tell(tx, "account_unlocked", func(l templates.Letter) templates.Mail { return templates.AccountUnlocked{Letter: l} }); err != nil {
 			return err
 		}
 		return t.Journal.Record(tx, t.event("unlock.done", nil))
@@ -231,8 +262,11 @@ func (t *turn) renewSession(tx store.Tx) error {
 		return nil
 	}
 	s, err := t.Sessions.Current(tx, t.r)
-	if err != nil || s.User != string(t.flow.User) || s.Key != t.session.Key {
+	if errors.Is(err, session.ErrNone) || err == nil && (s.User != string(t.flow.User) || s.Key != t.session.Key) {
 		return errForeign
+	}
+	if err != nil {
+		return err
 	}
 	s.Proofs, s.AMR, s.At = t.flow.Proofs, t.amr(t.flow.Proofs), provenAt(t.flow.Proofs)
 	cookie, s, err := t.Sessions.Begin(tx, s, s.Key)

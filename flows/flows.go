@@ -71,7 +71,7 @@ type Flows struct {
 	box    secret.Box
 	mac    secret.MAC
 	shelf  store.Shelf[Flow]
-	alarms store.Shelf[alarm]
+	alarms store.Shelf[stoppable]
 	logo   string // its address; empty: none
 }
 
@@ -81,7 +81,7 @@ func New(d Deps) *Flows {
 		box:    d.Ring.Box("flow/" + d.Store.Name()),
 		mac:    d.Ring.MAC("flow/" + d.Store.Name()),
 		shelf:  store.NewShelf[Flow]("flow"),
-		alarms: store.NewShelf[alarm]("alarm"),
+		alarms: store.NewShelf[stoppable]("alarm"),
 	}
 	if len(d.Brand.Logo) > 0 {
 		f.logo = d.Prefix + "/assets/logo-" + secret.Digest(string(d.Brand.Logo))[:12] + ".png"

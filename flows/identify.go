@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/templates"
@@ -114,6 +115,7 @@ func (t *turn) actIdentify() error {
 func (t *turn) forgetUser() {
 	f := t.flow
 	f.Named, f.Login, f.User, f.Decoy, f.Session, f.Proofs, f.Epoch, f.Due = false, "", "", false, "", nil, 0, false
+	f.Dead, f.Refused = false, ""
 	f.Introduced, f.Skipped, f.Registered, f.Renewed, f.hidden = false, false, false, false, hidden{}
 	f.Request.Choose = false
 }
@@ -126,7 +128,8 @@ func (t *turn) puzzleProblem(err error) error {
 		return t.problemUntil("captcha", "captcha_soon", soon.Until)
 	case errors.Is(err, guard.ErrCaptcha):
 		t.flow.Ticket = ""
-		return t.problem("captcha", "captcha")
+		t.flow.Problem = templates.Problem{Field: "captcha", Key: "problem.captcha"}
+		return t.journalled(audit.CaptchaWrong, map[string]string{"step": string(t.step)})
 	}
 	return err
 }

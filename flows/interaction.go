@@ -19,30 +19,31 @@ import (
 // A live session of this browser is gone on from, unless the request wants the user anew.
 func (f *Flows) Begin(w http.ResponseWriter, r *http.Request, q identity.SignInRequest) (string, error) {
 	x := Flow{Kind: SignIn, Request: q, Login: q.LoginHint, Lang: f.language(r, q.Languages...)}
-	if q.SignOut {
-		x.Kind = SignOut
-	}
 	var s session.Session
-	err := f.Store.Read(r.Context(), func(tx store.Tx) (err error) {
-		s, err = f.Sessions.Current(tx, r)
-		return err
-	})
-	switch {
-	case err == nil && x.Kind == SignOut:
-		x.User, x.Login, x.Session, x.Named = directory.UserID(s.User), s.Login, s.Key, true
-	case err == nil:
-		if q.LoginHint == "" {
-			x.Login = s.Login
-		}
-		hinted := q.LoginHint == "" || q.LoginHint == s.Login
-		if standing, err := f.Standing(r.Context(), identity.Authentication{User: s.User, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs}, q.Client); err != nil {
-			return "", err
-		} else if standing != identity.Gone && !q.Again && hinted && (q.Subject == "" || q.Subject == s.Subject) {
-			x.User, x.Login, x.Session, x.Proofs, x.Epoch = directory.UserID(s.User), s.Login, s.Key, s.Proofs, s.Epoch
-			x.Named = !q.Choose
-		}
-	case !errors.Is(err, session.ErrNone):
+	var standing identity.Standing
+	var err error
+	if q.SignOut { // a directory that is down keeps nobody from leaving
+		x.Kind = SignOut
+		err = f.Store.Read(r.Context(), func(tx store.Tx) (err error) {
+			s, err = f.Sessions.Current(tx, r)
+			return err
+		})
+	} else {
+		s, standing, err = f.signedIn(r)
+	}
+	if err != nil && !errors.Is(err, session.ErrNone) {
 		return "", fmt.Errorf("read session: %w", err)
+	}
+	hinted := q.LoginHint == "" || q.LoginHint == s.Login
+	switch {
+	case err != nil:
+	case x.Kind == SignOut:
+		x.User, x.Login, x.Session, x.Named = directory.UserID(s.User), s.Login, s.Key, true
+	case standing != identity.Gone && !q.Again && hinted && (q.Subject == "" || q.Subject == s.Subject):
+		x.User, x.Login, x.Session, x.Proofs, x.Epoch = directory.UserID(s.User), s.Login, s.Key, s.Proofs, s.Epoch
+		x.Named = !q.Choose
+	case q.LoginHint == "":
+		x.Login = s.Login
 	}
 	id, err := f.begin(w, r, &x)
 	if err != nil {
@@ -75,44 +76,67 @@ func (f *Flows) Outcome(r *http.Request, id string) (identity.Authentication, er
 	return out, err
 }
 
-// Standing says whether an authentication still counts, now: the account's epoch, a reset under way, the directory's
+// Standing says whether the authentication that look finds still counts, now: the account's epoch, a reset under way, the directory's
 // state and the policy of this moment. A directory that cannot be reached is an error: no token is made.
-func (f *Flows) Standing(ctx context.Context, a identity.Authentication, client string) (identity.Standing, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	user, err := f.Directory.Get(ctx, directory.UserID(a.User))
-	if errors.Is(err, directory.ErrNotFound) {
-		return identity.Gone, nil
-	}
-	if err != nil {
-		return identity.Gone, fmt.Errorf("get user: %w", err)
-	}
-	if user.State.Barred() {
-		return identity.Gone, nil
-	}
+func (f *Flows) Standing(ctx context.Context, look func(store.Tx) (identity.Authentication, error)) (user directory.User, _ identity.Standing, err error) {
+	var a identity.Authentication
 	var acc account.Account
 	var held []identity.Authenticator
-	err = f.Store.Read(ctx, func(tx store.Tx) (err error) {
-		if acc, err = f.Accounts.Load(tx, user.ID); err == nil {
-			held, err = f.Accounts.Kinds(tx, user.ID)
-		}
+	err = f.whole(ctx, func(tx store.Tx) (_ directory.UserID, err error) {
+		a, err = look(tx)
+		return directory.UserID(a.User), err
+	}, func(tx store.Tx, u directory.User) (err error) {
+		user = u
+		acc, held, err = f.Accounts.Known(tx, u.ID)
 		return err
 	})
 	switch {
 	case err != nil:
-		return identity.Gone, err
-	case acc.Subject == "" || acc.Epoch != a.Epoch || acc.Intent != "":
-		return identity.Gone, nil
+		return user, identity.Gone, err
+	case user.ID == "", user.State.Barred(), acc.Subject == "" || acc.Epoch != a.Epoch || acc.Intent != "":
+		return user, identity.Gone, nil
 	}
 	d := f.Policy.Decide(policy.Facts{Now: f.Now(), For: policy.SignIn, User: user, Held: held, Proofs: a.Proofs, Address: f.directoryAddress(user),
-		Asked: policy.Asked{Skips: acc.Skips, SnoozedUntil: acc.SnoozedUntil, RequiredAgain: acc.RequireAgainAt, FrozenUntil: acc.FrozenUntil}})
+		Asked: acc.Asked()})
 	switch {
 	case d.Refuse != "":
-		return identity.Gone, nil
+		return user, identity.Gone, nil
 	case !d.Enough, d.PasswordDue, d.Missing > 0 && !d.MaySkip && !excused(acc, d, a, f.Now()):
-		return identity.Due, nil
+		return user, identity.Due, nil
 	}
-	return identity.Good, nil
+	return user, identity.Good, nil
+}
+
+// near is a directory whose users are in this very store.
+type near interface {
+	GetIn(tx store.Tx, id directory.UserID) (directory.User, error)
+}
+
+// whole reads what first reads, the user it names, if any, and what then reads of her; one who is gone is the zero user. All of it is one
+// snapshot where her directory is in this store. Any other directory is asked in between, so that no transaction waits for a network.
+func (f *Flows) whole(ctx context.Context, first func(store.Tx) (directory.UserID, error), then func(store.Tx, directory.User) error) error {
+	var id directory.UserID
+	here, isNear := f.Directory.(near)
+	err := f.Store.Read(ctx, func(tx store.Tx) (err error) {
+		if id, err = first(tx); err != nil || id == "" || !isNear {
+			return err
+		}
+		u, err := here.GetIn(tx, id)
+		if err != nil && !errors.Is(err, directory.ErrNotFound) {
+			return fmt.Errorf("get user: %w", err)
+		}
+		return then(tx, u)
+	})
+	if err != nil || id == "" || isNear {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	u, err := f.Directory.Get(asking, id)
+	if err != nil && !errors.Is(err, directory.ErrNotFound) {
+		return fmt.Errorf("get user: %w", err)
+	}
+	return f.Store.Read(ctx, func(tx store.Tx) error { return then(tx, u) })
 }
 
 // excused reports whether this sign-in was let go by a skip or within a snooze: then it counts although the next one

@@ -18,8 +18,12 @@ func (t *turn) leave() error {
 func (t *turn) settled(deed func(store.Tx) error) error {
 	t.flow.Done, t.flow.hidden = true, hidden{}
 	return t.commit(func(tx store.Tx) error {
-		if _, err := t.Accounts.Lock(tx, t.flow.User); err != nil {
+		now, err := t.Accounts.Lock(tx, t.flow.User)
+		if err != nil {
 			return err
+		}
+		if now.Intent != "" {
+			return errAgain // her sessions do not count while a password is being set
 		}
 		seen := *t
 		if err := seen.load(tx); err != nil {
@@ -47,7 +51,10 @@ func (t *turn) bindManaged(a identity.Authenticator, right func(store.Tx) error)
 			return err
 		}
 		event, name, gone := "method_added", "method.bound", ""
-		if task.Do == "change" || task.ID != "" {
+		if task.ID != "" {
+			if t.below(task.ID, a) {
+				return errAgain // the policy's minimum holds, whatever was offered
+			}
 			old, err := t.drop(tx, task.ID)
 			if err != nil {
 				return err

@@ -114,7 +114,7 @@ func (t *turn) reset(next string) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return t.unsent(err)
 	}
 	// From here on the browser may go away, the outcome has to be settled all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), setTimeout)
@@ -125,17 +125,14 @@ func (t *turn) reset(next string) error {
 	switch {
 	case errors.As(err, &refused):
 		t.flow.Problem = templates.Problem{Field: "new", Key: "problem.directory_" + string(refused.Reason)}
-		return t.commit(func(tx store.Tx) error { return t.Accounts.Settled(tx, user, flow) })
+		return t.withdraw(nil)
 	case errors.Is(err, directory.ErrNotAllowed):
 		t.flow.Dead = true
-		return t.commit(func(tx store.Tx) error {
-			if err := t.Accounts.Settled(tx, user, flow); err != nil {
-				return err
-			}
+		return t.withdraw(func(tx store.Tx) error {
 			return t.Journal.Record(tx, t.event("reset.refused", map[string]string{"reason": "directory"}))
 		})
 	case err != nil && errors.Is(err, directory.ErrUnavailable) && !errors.Is(err, directory.ErrOutcomeUnknown):
-		if err := t.commit(func(tx store.Tx) error { return t.Accounts.Settled(tx, user, flow) }); err != nil {
+		if err := t.withdraw(nil); err != nil {
 			return err
 		}
 		return err
@@ -152,32 +149,26 @@ func (t *turn) reset(next string) error {
 		}
 	}
 	t.flow.Renewed, t.flow.Done, t.flow.hidden = true, true, hidden{}
-	return t.replace(func(tx store.Tx) error {
-		if err := t.Accounts.Settled(tx, user, flow); err != nil {
-			return err
-		}
-		if err := t.Accounts.End(tx, user); err != nil {
-			return err
-		}
+	return t.conclude(func(tx store.Tx) error {
 		if err := t.Guard.Lift(tx, string(user), guard.SignIn, guard.Reset); err != nil {
 			return err
 		}
-		if err := t.tell(tx, templates.PasswordReset{Letter: t.letter()}); err != nil {
+		if err := t.tell(tx, "password_reset", func(l templates.Letter) templates.Mail { return templates.PasswordReset{Letter: l} }); err != nil {
 			return err
 		}
 		if err := t.tellAdministrators(tx); err != nil {
 			return err
 		}
 		return t.Journal.Record(tx, t.event("reset.done", nil))
-	})
+	}, nil)
 }
 
-// replace is commit for a deed that ends the user's flows, this one among them: the record is put back.
-func (t *turn) replace(deed func(store.Tx) error) error {
-	return t.commit(func(tx store.Tx) error {
-		t.again = true
-		return deed(tx)
-	})
+// unsent ends an intent of which nobody knows whether it was committed: the directory has not been asked to write anything.
+func (t *turn) unsent(err error) error {
+	if errors.Is(err, store.ErrUnknown) {
+		_ = t.withdraw(nil) // when this fails too, it is settled as any other that nobody waits for
+	}
+	return err
 }
 
 // change replaces a password its owner knows: at sign-in when it is due, or on the security-info page.
@@ -206,34 +197,26 @@ func (t *turn) change(old, next string) error {
 	})
 	if err != nil {
 		_ = attempt.GiveBack(t.ctx)
-		return err
+		return t.unsent(err)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), setTimeout)
 	defer cancel()
 	t.ctx = context.WithoutCancel(t.ctx)
 	err = changer.ChangePassword(ctx, t.user, old, next)
-	settled := func(tx store.Tx) error { return t.Accounts.Settled(tx, user, flow) }
 	var refused *directory.PolicyError
 	switch {
 	case errors.Is(err, directory.ErrWrongPassword):
-		if err := attempt.Wrong(t.ctx); err != nil {
-			return err
-		}
+		counted := attempt.Wrong(t.ctx) // whatever comes of it, the intent must go
 		t.flow.Problem = templates.Problem{Field: "old", Key: "problem.wrong_password"}
-		wrong := t.event(audit.ProofWrong, map[string]string{"kind": string(identity.Password)})
-		return t.commit(func(tx store.Tx) error {
-			if err := settled(tx); err != nil {
-				return err
-			}
-			return t.Journal.Record(tx, wrong)
-		})
+		wrong := t.event(audit.ProofWrong, map[string]string{"kind": string(identity.Password), "purpose": "change"})
+		return errors.Join(counted, t.withdraw(func(tx store.Tx) error { return t.Journal.Record(tx, wrong) }))
 	case errors.As(err, &refused):
 		_ = attempt.GiveBack(t.ctx)
 		t.flow.Problem = templates.Problem{Field: "new", Key: "problem.directory_" + string(refused.Reason)}
-		return t.commit(settled)
+		return t.withdraw(nil)
 	case err != nil && (errors.Is(err, directory.ErrUnavailable) || errors.Is(err, directory.ErrNotAllowed)) && !errors.Is(err, directory.ErrOutcomeUnknown):
 		_ = attempt.GiveBack(t.ctx)
-		if err := t.commit(settled); err != nil {
+		if err := t.withdraw(nil); err != nil {
 			return err
 		}
 		return fmt.Errorf("change password: %w: %w", directory.ErrUnavailable, err)
@@ -243,39 +226,33 @@ func (t *turn) change(old, next string) error {
 		}
 		return fmt.Errorf("change password: %w: %w", directory.ErrOutcomeUnknown, err)
 	}
-	t.flow.Renewed = true
+	t.flow.Renewed, t.flow.Due, t.flow.Done = true, false, t.flow.Kind == Manage
 	t.user.State &^= directory.Expired | directory.MustChange
-	t.flow.Epoch++ // what End makes of it
-	t.flow.Due = false
 	own := t.session
-	deed := func(tx store.Tx) error {
-		if err := t.Accounts.Settled(tx, user, flow); err != nil {
-			return err
-		}
-		if err := t.Accounts.End(tx, user); err != nil {
-			return err
-		}
+	err = t.conclude(func(tx store.Tx) error {
 		if err := attempt.Right(tx); err != nil {
 			return err
 		}
-		if err := t.tell(tx, templates.PasswordChanged{Letter: t.letter()}); err != nil {
+		if err := t.tell(tx, "password_changed", func(l templates.Letter) templates.Mail { return templates.PasswordChanged{Letter: l} }); err != nil {
 			return err
 		}
 		return t.Journal.Record(tx, t.event("password.changed", nil))
-	}
-	if t.flow.Kind == Manage {
-		t.flow.Done = true
-		return t.replace(func(tx store.Tx) error {
-			if err := deed(tx); err != nil {
-				return err
-			}
+	}, func(tx store.Tx) error {
+		if t.flow.Kind == Manage {
 			return t.continueSession(tx, own)
-		})
-	}
-	if t.decide(); t.step == Finish {
-		return t.signIn(deed)
-	}
-	return t.replace(deed)
+		}
+		t.flow.Session = "" // it has ended with all others, and the sign-in that went on from it begins the next
+		seen := *t
+		if err := seen.load(tx); err != nil {
+			return err
+		}
+		if seen.decide(); seen.step == Finish {
+			return t.enter(tx)
+		}
+		return nil // something else is due
+	})
+	attempt.Undone(t.ctx, err)
+	return err
 }
 
 // continueSession gives this browser a session of the new epoch after all of the user's ended.

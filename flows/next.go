@@ -9,6 +9,7 @@ const (
 	Identify    Step = "identify"     // who are you?
 	AskWhat     Step = "what"         // forgot, or locked?
 	Prove       Step = "prove"        // one more proof
+	Hold        Step = "hold"         // proven, and made to wait
 	NewPassword Step = "new_password" // choose one
 	Register    Step = "register"     // security info
 	Confirm     Step = "confirm"      // all set, or: really delete?
@@ -39,6 +40,9 @@ func Next(f Flow, d policy.Decision) Step {
 	}
 	switch f.Kind {
 	case Reset:
+		if !d.NotBefore.IsZero() {
+			return Hold
+		}
 		if f.What == Forgot && !f.Renewed {
 			return NewPassword
 		}

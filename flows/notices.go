@@ -14,8 +14,8 @@ import (
 	"github.com/sparekey-id/sparekey/templates"
 )
 
-// alarm is what a "This wasn’t me" link points at: the change it can stop.
-type alarm struct {
+// stoppable is what a "This wasn’t me" link points at: the change it can stop.
+type stoppable struct {
 	User          directory.UserID `json:"user"`
 	Authenticator string           `json:"authenticator,omitempty"`
 	Event         string           `json:"event"`
@@ -36,11 +36,25 @@ func (f *Flows) letter(u directory.User, where string) templates.Letter {
 		At: f.Now(), Where: where, SecurityInfo: f.absolute("/security-info", "")}
 }
 
-func (t *turn) tell(tx store.Tx, mail templates.Mail) error {
+// alarm makes a "This wasn’t me" link for an event, good for 72 hours, once.
+func (f *Flows) alarm(tx store.Tx, user directory.UserID, event, authenticator string) (link string, err error) {
+	token := secret.Token()
+	err = f.alarms.Add(tx, secret.Digest(token), string(user), f.Now().Add(notMeLasts),
+		stoppable{User: user, Authenticator: authenticator, Event: event, At: f.Now()})
+	return f.absolute("/not-me", token), err
+}
+
+// tell queues a notice of an event to every address of the user, with a link that stops what it tells of.
+func (t *turn) tell(tx store.Tx, event string, mail func(templates.Letter) templates.Mail) error {
 	if !t.decision.Notify {
 		return nil
 	}
-	return t.Flows.tell(tx, t.user, t.flow.Lang, mail)
+	l := t.letter()
+	var err error
+	if l.NotMe, err = t.alarm(tx, t.flow.User, event, ""); err != nil {
+		return err
+	}
+	return t.Flows.tell(tx, t.user, t.flow.Lang, mail(l))
 }
 
 // tell queues a notice to every address of the user: the directory's own and all registered ones, each once.
@@ -90,14 +104,10 @@ func (t *turn) tellChange(tx store.Tx, event string, a identity.Authenticator, a
 	if err != nil {
 		return err
 	}
-	token := secret.Token()
-	err = t.alarms.Add(tx, secret.Digest(token), string(t.flow.User), t.Now().Add(notMeLasts),
-		alarm{User: t.flow.User, Authenticator: a.ID, Event: event, At: t.Now()})
-	if err != nil {
+	l := t.letter()
+	if l.NotMe, err = t.alarm(tx, t.flow.User, event, a.ID); err != nil {
 		return err
 	}
-	l := t.letter()
-	l.NotMe = t.absolute("/not-me", token)
 	var mail templates.Mail
 	switch event {
 	case "method_added":

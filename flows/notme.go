@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/audit"
@@ -15,7 +16,7 @@ import (
 
 // notMe shows what the link in a mail would do. It changes nothing: mail scanners open links (SECURITY RS-07).
 func (f *Flows) notMe(w http.ResponseWriter, r *http.Request) {
-	var a store.Record[alarm]
+	var a store.Record[stoppable]
 	err := f.Store.Read(r.Context(), func(tx store.Tx) (err error) {
 		a, err = f.alarms.Get(tx, secret.Digest(r.PathValue("token")))
 		return err
@@ -28,7 +29,7 @@ func (f *Flows) notMe(w http.ResponseWriter, r *http.Request) {
 }
 
 // notMePost acts, once: the authenticator proves nothing any more, every session ends, and changes are frozen
-// until an operator lifts that.
+// until a proof from before the change or an operator lifts that.
 func (f *Flows) notMePost(w http.ResponseWriter, r *http.Request) {
 	form, err := web.Form(r)
 	if err != nil {
@@ -50,7 +51,7 @@ func (f *Flows) notMePost(w http.ResponseWriter, r *http.Request) {
 
 func (f *Flows) stop(r *http.Request) error {
 	ctx, token := r.Context(), secret.Digest(r.PathValue("token"))
-	var peek store.Record[alarm]
+	var peek store.Record[stoppable]
 	err := f.Store.Read(ctx, func(tx store.Tx) (err error) {
 		peek, err = f.alarms.Get(tx, token)
 		return err
@@ -74,7 +75,7 @@ func (f *Flows) stop(r *http.Request) error {
 				return err
 			}
 		}
-		if err := f.Accounts.Freeze(tx, a.Value.User, f.Now().Add(freezeLasts)); err != nil {
+		if err := f.freeze(tx, a.Value); err != nil {
 			return err
 		}
 		if err := f.Accounts.End(tx, a.Value.User); err != nil {
@@ -89,4 +90,18 @@ func (f *Flows) stop(r *http.Request) error {
 		}
 		return f.Journal.Record(tx, audit.Event{Name: "not_me", User: string(a.Value.User), Network: web.Network(r), Detail: map[string]string{"kind": a.Value.Event}})
 	})
+}
+
+// freeze stops changes. Who has set a password could sign in with it: until an operator says otherwise it proves nothing,
+// and since the methods that set it are in doubt as well, none of them lifts the freeze.
+func (f *Flows) freeze(tx store.Tx, a stoppable) error {
+	change := a.At
+	switch a.Event {
+	case "password_reset", "password_changed":
+		change = time.Time{}
+		if err := f.Accounts.Doubt(tx, a.User); err != nil {
+			return err
+		}
+	}
+	return f.Accounts.Freeze(tx, a.User, f.Now().Add(freezeLasts), change)
 }

@@ -31,6 +31,9 @@ func (f *Flows) fail(w http.ResponseWriter, r *http.Request, err error) {
 		fr := f.frame(r, f.browser(r))
 		f.render(w, r, templates.Wait{Frame: fr, Reason: "sign_in", Until: wait.Until}, http.StatusTooManyRequests)
 		return
+	case errors.Is(err, errBusy):
+		f.render(w, r, templates.Wait{Frame: f.frame(r, f.browser(r)), Reason: "password", Here: r.URL.EscapedPath()}, http.StatusConflict)
+		return
 	case errors.Is(err, directory.ErrUnavailable), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, directory.ErrOutcomeUnknown):
 		reason, status = "unavailable", http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "10")

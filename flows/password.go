@@ -99,16 +99,14 @@ func (t *turn) actPassword() error {
 			return err
 		}
 		t.flow.Problem = templates.Problem{Field: "password", Key: "problem.wrong_password"}
-		return t.commit(func(tx store.Tx) error {
-			return t.Journal.Record(tx, t.event(audit.ProofWrong, map[string]string{"kind": string(identity.Password)}))
-		})
+		return t.journalled(audit.ProofWrong, map[string]string{"kind": string(identity.Password)})
 	case err != nil:
-		_ = attempt.GiveBack(context.WithoutCancel(t.ctx))
+		_ = attempt.GiveBack(t.ctx)
 		return fmt.Errorf("verify password: %w", err)
 	}
 	t.flow.Due = result.Due
 	t.proven(identity.Proof{Kind: identity.Password, At: t.Now()})
-	return t.advance(func(tx store.Tx) error {
+	err = t.advance(func(tx store.Tx) error {
 		if _, err := t.current(tx); err != nil {
 			return err
 		}
@@ -120,6 +118,8 @@ func (t *turn) actPassword() error {
 		}
 		return t.Journal.Record(tx, t.event("proof.ok", map[string]string{"kind": string(identity.Password)}))
 	})
+	attempt.Undone(t.ctx, err)
+	return err
 }
 
 // throttled turns guard's refusal into words beside the field; any other error goes up.
@@ -129,9 +129,7 @@ func (t *turn) throttled(err error, field string) error {
 		return err
 	}
 	t.flow.Problem = templates.Problem{Field: field, Key: "problem.wait", Until: wait.Until}
-	return t.commit(func(tx store.Tx) error {
-		return t.Journal.Record(tx, t.event("throttled", map[string]string{"scope": wait.Scope}))
-	})
+	return t.journalled(audit.Throttled, map[string]string{"scope": wait.Scope})
 }
 
 // over reports, without counting, whether a reset is blocked for now.
@@ -159,4 +157,14 @@ func (t *turn) showWait(err error) (templates.Page, error) {
 }
 
 // sent asks guard whether one more message may go out; over the limit it goes nowhere, silently.
-func (t *turn) sent(tx store.Tx) (bool, error) { return t.Guard.Sent(tx, t.who(), t.network()) }
+func (t *turn) sent(tx store.Tx) (bool, error) {
+	return t.Guard.Sent(tx, guard.Trial{For: t.counted(), User: t.who(), Known: t.flow.User != "" && t.Guard.KnownBrowser(tx, t.r, string(t.flow.User)), Network: t.network()})
+}
+
+// counted is the purpose under which guard counts this turn's codes.
+func (t *turn) counted() string {
+	if t.flow.Kind == Reset {
+		return guard.Reset
+	}
+	return guard.Code
+}

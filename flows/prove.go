@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/method"
@@ -187,10 +188,7 @@ func (t *turn) verify(asking *Asking) error {
 	if !ok {
 		return errAgain
 	}
-	trial := guard.Trial{For: "code", User: t.who(), Known: t.known(), Network: t.network(), Authenticator: string(asking.Kind) + "/" + t.who()}
-	if t.flow.Kind == Reset {
-		trial.For = "reset"
-	}
+	trial := guard.Trial{For: t.counted(), User: t.who(), Known: t.known(), Network: t.network(), Authenticator: string(asking.Kind) + "/" + t.who()}
 	attempt, err := t.Guard.Try(t.ctx, trial)
 	if err != nil {
 		return t.throttled(err, "code")
@@ -228,6 +226,9 @@ func (t *turn) verify(asking *Asking) error {
 		}
 		return t.Journal.Record(tx, t.event("proof.ok", map[string]string{"kind": string(asking.Kind)}))
 	})
+	if !errors.Is(err, method.ErrRejected) { // a code that was used already stays counted
+		attempt.Undone(t.ctx, err)
+	}
 	if errors.Is(err, store.ErrChanged) {
 		// The flow moved on, or the step was spent by somebody else: for this answer both mean "used already".
 		*t.flow = before
@@ -246,8 +247,7 @@ func (t *turn) wrong(cause error, kind identity.Kind) error {
 		key = why.Key
 	}
 	t.flow.Problem = templates.Problem{Field: "code", Key: key}
-	event := t.event("proof.wrong", map[string]string{"kind": string(kind)})
-	return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, event) })
+	return t.journalled(audit.ProofWrong, map[string]string{"kind": string(kind)})
 }
 
 // wrongUsed tells that a right code was used already.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/method"
@@ -62,13 +63,21 @@ func (t *turn) offers() []identity.Kind {
 	return slices.DeleteFunc(slices.Clone(t.decision.Register), func(k identity.Kind) bool { return t.binder(k) == nil })
 }
 
+// replaces is the authenticator that goes when the new one is bound: it is being changed, or deleting it would leave too little. Empty: none.
+func (t *turn) replaces() string {
+	if t.flow.Kind == Manage {
+		return t.flow.Task.ID
+	}
+	return ""
+}
+
 // addable are the kinds the user may add by her own wish.
 func (t *turn) addable() []identity.Kind {
 	_, rule := t.Policy.Effective(t.user)
 	var kinds []identity.Kind
 	for _, use := range []identity.Use{identity.Reset, identity.SignIn} {
 		for _, k := range t.Policy.Kinds(rule, use) {
-			if !slices.Contains(kinds, k) && t.binder(k) != nil && t.count(k) < t.most(k) {
+			if !slices.Contains(kinds, k) && t.binder(k) != nil && t.count(k) < t.most(k) && !t.below(t.replaces(), identity.Authenticator{Kind: k, BoundAt: t.Now()}) {
 				kinds = append(kinds, k)
 			}
 		}
@@ -78,7 +87,7 @@ func (t *turn) addable() []identity.Kind {
 
 func (t *turn) count(k identity.Kind) (n int) {
 	for _, a := range t.held {
-		if a.Kind == k && !t.void(a) {
+		if a.Kind == k && !t.void(a) && a.ID != t.replaces() {
 			n++
 		}
 	}
@@ -195,7 +204,7 @@ func (t *turn) registrant(k identity.Kind) method.Claimant {
 	c := method.Claimant{Tenant: t.Brand.Name, Issuer: t.Issuer, User: t.user, For: t.use(), Flow: t.flow.ID, Lang: t.flow.Lang, Now: t.Now(), Letter: t.letter()}
 	for _, a := range append(slices.Clone(t.held), t.flow.hidden.Staged...) {
 		// What was declared void, and what is being replaced, stands in nobody's way.
-		if a.Kind == k && !t.void(a) && !(t.flow.Task.Do == "change" && a.ID == t.flow.Task.ID) {
+		if a.Kind == k && !t.void(a) && a.ID != t.replaces() {
 			c.Authenticators = append(c.Authenticators, a)
 		}
 	}
@@ -294,7 +303,10 @@ func (t *turn) bindAnswer(setup *Setup) error {
 			key = why.Key
 		}
 		t.flow.Problem = templates.Problem{Field: field, Key: key}
-		return t.commit(nil)
+		if attempt == nil {
+			return t.commit(nil)
+		}
+		return t.journalled(audit.ProofWrong, map[string]string{"kind": string(setup.Kind), "purpose": "register"})
 	case err != nil:
 		if attempt != nil {
 			_ = attempt.GiveBack(t.ctx)
@@ -320,9 +332,14 @@ func (t *turn) bindAnswer(setup *Setup) error {
 		return attempt.Right(tx)
 	}
 	if t.flow.Kind == Manage {
-		return t.bindManaged(a, right)
+		err = t.bindManaged(a, right)
+	} else {
+		err = t.stage(a, right)
 	}
-	return t.stage(a, right)
+	if attempt != nil {
+		attempt.Undone(t.ctx, err)
+	}
+	return err
 }
 
 // stage keeps a proven authenticator in the flow until policy has all it wants; then all are committed at once.
@@ -408,11 +425,14 @@ func (t *turn) actConfirm() error {
 	return t.advance(nil)
 }
 
-// below reports whether the user would fall under the policy's minimum without the authenticator.
-func (t *turn) below(id string) bool {
+// below reports whether more would be missing of the policy's minimum without the authenticator and with these instead.
+func (t *turn) below(id string, instead ...identity.Authenticator) bool {
+	if id == "" {
+		return false
+	}
 	facts := policy.Facts{Now: t.Now(), For: policy.Manage, User: t.user, Proofs: t.flow.Proofs,
 		Asked: policy.Asked{RequiredAgain: t.account.RequireAgainAt}}
 	with := t.Policy.Decide(func() policy.Facts { f := facts; f.Held = t.held; return f }())
-	facts.Held = slices.DeleteFunc(slices.Clone(t.held), func(a identity.Authenticator) bool { return a.ID == id })
+	facts.Held = append(slices.DeleteFunc(slices.Clone(t.held), func(a identity.Authenticator) bool { return a.ID == id }), instead...)
 	return t.Policy.Decide(facts).Missing > with.Missing
 }

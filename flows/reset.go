@@ -2,8 +2,10 @@ package flows
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/policy"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
@@ -55,37 +57,32 @@ func (t *turn) enterReset() error {
 	if !t.offersUnlock() {
 		t.flow.What = Forgot
 	}
-	t.decide()
-	event := t.event("reset.begun", nil)
-	if !t.flow.Decoy && t.decision.Refuse != "" {
-		t.flow.Refused, t.flow.Decoy = t.decision.Refuse, true
-		event.Detail = map[string]string{"reason": string(t.flow.Refused)}
-	}
-	direct := t.direct()
-	if t.flow.Decoy && direct {
-		t.flow.Dead = true
-	}
+	event := t.event(audit.ResetBegun, t.disguise())
 	return t.advance(func(tx store.Tx) error { return t.Journal.Record(tx, event) })
 }
 
-// offersUnlock reports whether the first rule that lets anybody reset also lets her unlock: one answer for every name.
-func (t *turn) offersUnlock() bool {
-	for _, r := range t.Policy.Rules {
-		if r.Reset {
-			return r.Unlock
-		}
+// disguise lets a user who may not do what she asks for walk on as a decoy. What it gives is for the journal: why.
+func (t *turn) disguise() map[string]string {
+	var why map[string]string
+	if t.decide(); !t.flow.Decoy && t.decision.Refuse != "" {
+		t.flow.Refused, t.flow.Decoy = t.decision.Refuse, true
+		why = map[string]string{"reason": string(t.flow.Refused)}
 	}
-	return false
+	if t.flow.Decoy && t.direct() {
+		t.flow.Dead = true
+	}
+	return why
 }
 
-// direct reports whether the tenant shows the dead end at once: where any rule for resets says so.
+// offersUnlock reports whether anybody may unlock her account: one answer for every name.
+func (t *turn) offersUnlock() bool {
+	return slices.ContainsFunc(t.Policy.Resetting(), func(r policy.Rule) bool { return r.Unlock })
+}
+
+// direct reports whether the tenant shows the dead end at once: where the first rule for resets says so.
 func (f *Flows) direct() bool {
-	for _, r := range f.Policy.Rules {
-		if r.Reset {
-			return r.DeadEnd == policy.Direct
-		}
-	}
-	return false
+	rules := f.Policy.Resetting()
+	return len(rules) > 0 && rules[0].DeadEnd == policy.Direct
 }
 
 func (t *turn) showWhat() (templates.Page, error) { return templates.ResetWhat{Frame: t.frame()}, nil }
@@ -99,11 +96,25 @@ func (t *turn) actWhat() error {
 	default:
 		return errAgain
 	}
-	return t.advance(nil)
+	why := t.disguise()
+	if why == nil {
+		return t.advance(nil)
+	}
+	return t.advance(func(tx store.Tx) error { return t.Journal.Record(tx, t.event(audit.UnlockRefused, why)) })
 }
 
+// showRefused is the dead end. At sign-in it is left by another account; a way back to the choices is left to whoever came by her own wish.
 func (t *turn) showRefused() (templates.Page, error) {
-	return templates.DeadEnd{Frame: t.frame(), Reference: reference(t.flow.ID), Back: t.back()}, nil
+	page := templates.DeadEnd{Frame: t.frame(), Reference: reference(t.flow.ID)}
+	switch {
+	case t.flow.Kind == SignIn:
+		page.Other, page.Return = true, t.flow.Dead
+	case t.flow.Kind == Manage:
+		page.Return = true
+	default:
+		page.Back = t.back()
+	}
+	return page, nil
 }
 
 // reference is the number a person reads to an operator: the first twelve characters of an id, in groups of four.
@@ -116,7 +127,44 @@ func reference(id string) string {
 	return id[:4] + "-" + id[4:8] + "-" + id[8:]
 }
 
-func (t *turn) actRefused() error { return errAgain }
+func (t *turn) actRefused() error {
+	switch {
+	case t.action() == "different_account" && t.flow.Kind == SignIn:
+		t.forgetUser()
+		return t.commit(nil)
+	case t.action() == "back" && t.flow.Kind == Manage:
+		return t.leave()
+	case t.action() == "back" && t.flow.Kind == SignIn && t.flow.Dead:
+		t.flow.Dead = false
+		return t.commit(nil)
+	}
+	return errAgain
+}
+
+// showHold says how long a reset waits while resets are under attack in the whole tenant.
+func (t *turn) showHold() (templates.Page, error) {
+	return templates.Wait{Frame: t.frame(), Reason: "reset_held", Until: t.decision.NotBefore, Here: t.here(), Back: t.back()}, nil
+}
+
+func (t *turn) actHold() error { return errAgain }
+
+// holdBack lets the flow live until the wait is over and tells the user of it, with a link that stops the reset.
+func (t *turn) holdBack(deed func(store.Tx) error) func(store.Tx) error {
+	t.flow.Until = t.decision.NotBefore.Add(resetLasts)
+	return func(tx store.Tx) error {
+		if deed != nil {
+			if err := deed(tx); err != nil {
+				return err
+			}
+		}
+		if err := t.tell(tx, "reset_begun", func(l templates.Letter) templates.Mail {
+			return templates.ResetHeld{Letter: l, Until: t.decision.NotBefore}
+		}); err != nil {
+			return err
+		}
+		return t.Journal.Record(tx, t.event(audit.ResetHeld, nil))
+	}
+}
 
 // dead ends the flow at "Ask your administrator". The flow's id is the reference number the operator finds in the journal.
 func (t *turn) dead() error {

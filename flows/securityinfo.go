@@ -27,27 +27,27 @@ type visit struct {
 // errSignIn says that nobody is signed in, or that what is due at sign-in comes first.
 var errSignIn = errors.New("sign in first")
 
+// signedIn is the browser's session and what it counts for; session.ErrNone: it has none.
+func (f *Flows) signedIn(r *http.Request) (s session.Session, _ identity.Standing, _ error) {
+	_, standing, err := f.Standing(r.Context(), func(tx store.Tx) (_ identity.Authentication, err error) {
+		s, err = f.Sessions.Current(tx, r)
+		return identity.Authentication{User: s.User, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs}, err
+	})
+	return s, standing, err
+}
+
 // visitor finds out who is signed in in this browser, by the same rules by which tokens are made.
 func (f *Flows) visitor(w http.ResponseWriter, r *http.Request) (*visit, error) {
-	v := &visit{}
-	err := f.Store.Read(r.Context(), func(tx store.Tx) (err error) {
-		v.session, err = f.Sessions.Current(tx, r)
-		return err
-	})
-	if errors.Is(err, session.ErrNone) {
+	s, standing, err := f.signedIn(r)
+	switch {
+	case errors.Is(err, session.ErrNone):
 		return nil, errSignIn
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
+	case standing != identity.Good:
+		return nil, f.whyNot(r.Context(), s)
 	}
-	s := v.session
-	standing, err := f.Standing(r.Context(), identity.Authentication{User: s.User, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs}, "")
-	if err != nil {
-		return nil, err
-	}
-	if standing != identity.Good {
-		return nil, errSignIn
-	}
+	v := &visit{session: s}
 	flow := &Flow{Kind: Manage, User: directory.UserID(s.User), Login: s.Login, Named: true, Session: s.Key, Proofs: s.Proofs, Epoch: s.Epoch, Lang: f.language(r), Browser: f.browser(r)}
 	v.turn = &turn{Flows: f, w: w, r: r, ctx: r.Context(), flow: flow}
 	if err := v.turn.situate(); err != nil {
@@ -55,6 +55,20 @@ func (f *Flows) visitor(w http.ResponseWriter, r *http.Request) (*visit, error) 
 	}
 	v.user = v.turn.user
 	return v, nil
+}
+
+// whyNot says what to do about a session that does not count now: wait while a password is being set, or sign in.
+func (f *Flows) whyNot(ctx context.Context, s session.Session) error {
+	return f.Store.Read(ctx, func(tx store.Tx) error {
+		acc, err := f.Accounts.Load(tx, directory.UserID(s.User))
+		switch {
+		case err != nil:
+			return err
+		case acc.Intent != "" && acc.Epoch == s.Epoch:
+			return errBusy
+		}
+		return errSignIn
+	})
 }
 
 func (f *Flows) signInFirst(w http.ResponseWriter, r *http.Request) {
@@ -78,7 +92,7 @@ func (f *Flows) securityInfo(w http.ResponseWriter, r *http.Request) {
 	}
 	t := v.turn
 	page := templates.SecurityInfo{Frame: f.frame(r, f.bind(w, r)), Name: v.user.Name, Login: v.user.Login, HasPassword: f.can().change,
-		PasswordChangedAt: v.user.PasswordChangedAt, Methods: t.rows(), Frozen: t.decision.Refuse == policy.Frozen,
+		PasswordChangedAt: v.user.PasswordChangedAt, Methods: t.rows(), Frozen: t.decision.Refuse == policy.Frozen, Thawing: t.decision.Refuse == "" && t.Now().Before(t.account.FrozenUntil),
 		Addable: len(t.addable()) > 0}
 	page.Who = v.user.Login
 	page.Notice = noticeOf(r)

@@ -31,6 +31,10 @@ func (f *Flows) settle(ctx context.Context, user directory.UserID, flow string) 
 			return err
 		}
 		letter := f.letter(u, "")
+		letter.NotMe, err = f.alarm(tx, user, "password_reset", "")
+		if err != nil {
+			return err
+		}
 		if err := f.tell(tx, u, f.Brand.language(), templates.PasswordMayHaveChanged{Letter: letter}); err != nil {
 			return err
 		}

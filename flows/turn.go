@@ -35,6 +35,7 @@ type turn struct {
 	decision policy.Decision
 	step     Step
 	cookies  []*http.Cookie
+	hot      bool // resets are under attack in the whole tenant
 	again    bool // the flow changed inside the transaction: save it once more
 
 	administrators []directory.User // the tenant's, where a notice to them is due
@@ -54,28 +55,29 @@ func (f *Flows) open(w http.ResponseWriter, r *http.Request, id string) (*turn, 
 	if browser == "" || len(id) > 64 {
 		return nil, errForeign
 	}
-	err := f.Store.Read(t.ctx, func(tx store.Tx) error {
-		var err error
-		t.rec, err = f.shelf.Get(tx, id)
-		return err
+	err := t.see(func(tx store.Tx) (err error) {
+		if t.rec, err = f.shelf.Get(tx, id); err != nil {
+			return fmt.Errorf("load flow: %w", err)
+		}
+		t.flow = &t.rec.Value
+		if t.flow.Browser != browser {
+			return errForeign
+		}
+		return nil
 	})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, errForeign
-	}
-	if err != nil {
-		return nil, fmt.Errorf("load flow: %w", err)
-	}
-	t.flow = &t.rec.Value
-	if t.flow.Browser != browser {
+	switch {
+	case errors.Is(err, errForeign):
 		web.Note(r, "foreign_flow", true)
+		return nil, err
+	case errors.Is(err, store.ErrNotFound):
 		return nil, errForeign
+	case err != nil:
+		return nil, err
 	}
 	if err := f.unseal(t.flow); err != nil {
 		return nil, fmt.Errorf("open flow: %w", err)
 	}
-	if err := t.situate(); err != nil {
-		return nil, err
-	}
+	t.stand()
 	if t.flow.Kind == Manage && !t.flow.Done && t.session.Key == "" {
 		return nil, errForeign // the session it went on from has ended, or the browser is somebody else's by now (SECURITY SE-07)
 	}
@@ -87,31 +89,44 @@ const nobody directory.UserID = "nobody"
 
 // situate gathers the facts anew and asks policy and Next.
 func (t *turn) situate() error {
-	if t.flow.Named || t.flow.Session != "" {
-		ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
-		defer cancel()
+	err := t.see(func(store.Tx) error { return nil })
+	if err == nil {
+		t.stand()
+	}
+	return err
+}
+
+// see reads the facts, and before them, in the same transaction, what first reads.
+func (t *turn) see(first func(store.Tx) error) error {
+	return t.whole(t.ctx, func(tx store.Tx) (directory.UserID, error) {
+		t.account, t.held, t.session = account.Account{}, nil, session.Session{}
+		if err := first(tx); err != nil || !t.flow.Named && t.flow.Session == "" {
+			return "", err
+		}
 		// A decoy is looked up as well: a name that is nobody costs what a name costs (SECURITY RS-02).
-		id := t.flow.User
-		if id == "" {
-			id = nobody
+		return t.whom(), nil
+	}, func(tx store.Tx, u directory.User) error {
+		if t.user = u; u.ID == "" {
+			t.user = directory.User{ID: t.flow.User, Login: t.flow.Login, State: directory.Disabled}
 		}
-		u, err := t.Directory.Get(ctx, id)
-		if errors.Is(err, directory.ErrNotFound) {
-			u, err = directory.User{ID: t.flow.User, Login: t.flow.Login, State: directory.Disabled}, nil
-		}
-		if err != nil {
-			return fmt.Errorf("get user: %w", err)
-		}
-		t.user = u
+		return t.load(tx)
+	})
+}
+
+// whom is who is looked up.
+func (t *turn) whom() directory.UserID {
+	if t.flow.User == "" {
+		return nobody
 	}
-	if err := t.Store.Read(t.ctx, t.load); err != nil {
-		return err
-	}
+	return t.flow.User
+}
+
+// stand works out from the facts where the flow stands.
+func (t *turn) stand() {
 	if t.flow.Kind == SignIn && !t.flow.Done && t.flow.Session != "" && t.session.Key == "" {
 		t.forgetUser() // the session this sign-in went on from has ended, and its proofs with it
 	}
 	t.decide()
-	return nil
 }
 
 // load reads what the store knows of the user.
@@ -120,16 +135,13 @@ func (t *turn) load(tx store.Tx) (err error) {
 	if !t.flow.Named && t.flow.Session == "" {
 		return nil
 	}
-	id := t.flow.User
-	if id == "" {
-		id = nobody
-	}
-	if t.account, err = t.Accounts.Load(tx, id); err != nil {
+	if t.account, err = t.Accounts.Load(tx, t.whom()); err != nil {
 		return err
 	}
-	if t.held, err = t.Accounts.Authenticators(tx, id); err != nil {
+	if t.held, err = t.Accounts.Authenticators(tx, t.whom()); err != nil {
 		return err
 	}
+	t.hot = t.flow.Kind == Reset && t.Guard.Hot(tx)
 	if t.flow.Session != "" {
 		t.session, err = t.Sessions.Current(tx, t.r)
 		if errors.Is(err, session.ErrNone) || err == nil && (t.session.Key != t.flow.Session || t.session.User != string(t.flow.User)) {
@@ -143,10 +155,11 @@ func (t *turn) decide() {
 	f := t.flow
 	facts := policy.Facts{Now: t.Now(), For: f.purpose(), User: t.user, Held: t.held, Proofs: f.Proofs,
 		CanSet: t.can().set, CanOpen: true,
-		Asked: policy.Asked{Skips: t.account.Skips, SnoozedUntil: t.account.SnoozedUntil, RequiredAgain: t.account.RequireAgainAt, FrozenUntil: t.account.FrozenUntil}}
+		Asked: t.account.Asked(), Hot: t.hot}
 	facts.Address = t.directoryAddress(t.user)
 	if f.Decoy && f.Kind == Reset {
-		facts.User, facts.Held = t.decoy(f.Login)
+		facts.User = directory.User{Login: f.Login}
+		facts.Under, facts.Held = t.decoy(f.Login)
 		facts.Asked, facts.Proofs = policy.Asked{}, nil
 	}
 	t.decision = t.Policy.Decide(facts)
@@ -221,12 +234,7 @@ func (t *turn) commit(f func(store.Tx) error) error {
 			return err
 		}
 		rec.Value, rec.Owner = *t.flow, t.flow.owner()
-		err := t.shelf.Save(tx, &rec)
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrChanged) {
-			// The deed ended all the user's flows, this one among them: it alone is put back.
-			err = t.shelf.Add(tx, rec.Key, rec.Owner, rec.Until, rec.Value)
-		}
-		return err
+		return t.shelf.Save(tx, &rec)
 	})
 	if err != nil {
 		*t.flow = start
@@ -243,6 +251,11 @@ func (t *turn) commit(f func(store.Tx) error) error {
 func (t *turn) event(name string, detail map[string]string) audit.Event {
 	e := audit.Event{Name: name, User: t.whoever(), Flow: t.flow.ID, Client: t.flow.Request.Client, Network: web.Network(t.r), Detail: detail}
 	return e
+}
+
+// journalled commits the flow and an event.
+func (t *turn) journalled(name string, detail map[string]string) error {
+	return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, t.event(name, detail)) })
 }
 
 // use is the question this turn puts to methods: a proof asked for before security info changes is no sign-in.

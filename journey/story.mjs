@@ -3,11 +3,10 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import crypto from 'node:crypto'
-import { chromium } from 'playwright-core'
+import { open, inspect, photograph } from './look.mjs'
 import { startWiki } from './wiki.mjs'
 
 const j = JSON.parse(process.env.JOURNEY)
-const axeSource = fs.readFileSync(new URL('./node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
 const faults = []
 const seen = new Map()
 
@@ -42,16 +41,7 @@ async function mail(fits, what) {
 }
 
 const wiki = await startWiki(j)
-const browser = await chromium.launch({
-  executablePath: j.chromium,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
-    '--host-resolver-rules=MAP *.example.test 127.0.0.1'],
-})
-const context = await browser.newContext({ viewport: j.viewport, ignoreHTTPSErrors: true, javaScriptEnabled: j.javascript, locale: 'en-GB', reducedMotion: 'reduce', hasTouch: j.viewport.width < 500 })
-await context.addInitScript(() => {
-  window.__shift = 0
-  new PerformanceObserver(l => { for (const e of l.getEntries()) if (!e.hadRecentInput) window.__shift += e.value }).observe({ type: 'layout-shift', buffered: true })
-})
+const { browser, context } = await open(j.chromium, { viewport: j.viewport, javaScriptEnabled: j.javascript })
 const page = await context.newPage()
 page.setDefaultTimeout(20000)
 page.on('pageerror', e => check(false, 'script error: ' + e))
@@ -63,32 +53,8 @@ async function look(name) {
   if (seen.has(name)) return
   seen.set(name, true)
   if (j.javascript) await page.waitForLoadState('networkidle')
-  for (const scheme of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme: scheme })
-    await page.screenshot({ path: path.join(j.shots, `${n}-${name}-${scheme}.png`), fullPage: true })
-    if (!j.javascript) continue
-    await page.evaluate(axeSource)
-    const result = await page.evaluate(() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }))
-    for (const v of result.violations) check(false, `${name} (${scheme}): axe ${v.id}: ${v.nodes.map(x => x.target.join(' ')).join(', ')}`)
-  }
-  await page.emulateMedia({ colorScheme: 'light' })
-  if (!j.javascript) return
-  const facts = await page.evaluate(() => {
-    const shown = e => { const r = e.getBoundingClientRect(); return r.width > 1 && r.height > 1 && getComputedStyle(e).visibility !== 'hidden' }
-    const small = []
-    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
-    while (walk.nextNode()) {
-      const e = walk.currentNode.parentElement
-      if (walk.currentNode.textContent.trim() && shown(e) && parseFloat(getComputedStyle(e).fontSize) < 13) small.push(walk.currentNode.textContent.trim())
-    }
-    return { primary: [...document.querySelectorAll('.primary')].filter(shown).length, small, shift: window.__shift, wide: document.documentElement.scrollWidth - window.innerWidth, h1: document.querySelectorAll('h1').length }
-  })
-  check(facts.primary <= 1, `${name}: ${facts.primary} primary buttons`)
-  check(facts.h1 === 1, `${name}: ${facts.h1} headings of the first level`)
-  check(facts.small.length === 0, `${name}: text under 13 px: ${facts.small}`)
-  check(facts.shift < 0.01, // a tenth of what counts as good; what is left comes from how late a loaded machine paints
-    `${name}: layout shift ${facts.shift}`)
-  check(facts.wide <= 0, `${name}: ${facts.wide} px wider than the window`)
+  await photograph(page, scheme => path.join(j.shots, `${n}-${name}-${scheme}.png`))
+  if (j.javascript) for (const fault of await inspect(page)) check(false, `${name}: ${fault}`)
 }
 const press = name => page.getByRole('button', { name, exact: true }).click()
 const follow = name => page.getByRole('link', { name, exact: true }).or(page.getByRole('button', { name, exact: true })).first().click()

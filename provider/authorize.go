@@ -153,14 +153,14 @@ func judge(q *request, s *session.Session, standing identity.Standing, now time.
 
 // proceed answers at once where the browser's session is enough, and begins a sign-in where it is not.
 func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, q *request, c *client) {
-	var s *session.Session
-	standing := identity.Gone
-	found, err := p.current(r)
-	if err == nil {
-		s = &found
-		standing, err = p.standing(r.Context(), authentication(found), c.ID)
-	} else if errors.Is(err, session.ErrNone) {
-		err = nil
+	var found session.Session
+	u, standing, err := p.standing(r.Context(), func(tx store.Tx) (_ identity.Authentication, err error) {
+		found, err = p.d.Sessions.Current(tx, r)
+		return authentication(found), err
+	})
+	s := &found
+	if errors.Is(err, session.ErrNone) {
+		s, err = nil, nil
 	}
 	if err != nil {
 		p.unable(w, r, q, err)
@@ -173,7 +173,7 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, q *request, c
 	case v.begin:
 		p.begin(w, r, q, c, s, v)
 	default:
-		p.issue(w, r, q, c, authentication(*s), *s, "")
+		p.issue(w, r, q, c, u, authentication(*s), *s, "")
 	}
 }
 
@@ -190,30 +190,11 @@ func authentication(s session.Session) identity.Authentication {
 	return identity.Authentication{Session: s.ID, User: s.User, Subject: s.Subject, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs, AMR: s.AMR}
 }
 
-// standing asks what a counts for now, and not for ever.
-func (p *Provider) standing(ctx context.Context, a identity.Authentication, client string) (identity.Standing, error) {
+// standing asks what the sign-in that look finds counts for now, and of whom it is; and not for ever.
+func (p *Provider) standing(ctx context.Context, look func(store.Tx) (identity.Authentication, error)) (directory.User, identity.Standing, error) {
 	ctx, cancel := context.WithTimeout(ctx, asking)
 	defer cancel()
-	return p.d.Interaction.Standing(ctx, a, client)
-}
-
-// user reads the user where the client or the claims make that necessary. One who is gone is a user without groups.
-func (p *Provider) user(ctx context.Context, id string) (directory.User, error) {
-	ctx, cancel := context.WithTimeout(ctx, asking)
-	defer cancel()
-	return p.d.Users.Get(ctx, directory.UserID(id))
-}
-
-// admitted asks whether the user may sign in at the client.
-func (p *Provider) admitted(ctx context.Context, user string, c *client) (bool, error) {
-	if len(c.Groups) == 0 {
-		return true, nil
-	}
-	u, err := p.user(ctx, user)
-	if errors.Is(err, directory.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && c.admits(u), err
+	return p.d.Interaction.Standing(ctx, look)
 }
 
 // begin parks the request and sends the end-user to sign in.
@@ -279,47 +260,42 @@ func (p *Provider) resume(w http.ResponseWriter, r *http.Request) {
 	if err == nil && (a.Request.Context != id || a.Request.Client != c.ID || a.Request.SignOut) {
 		err = store.ErrNotFound
 	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		p.broken(w, r, err)
+		return
+	}
 	var s session.Session
+	var u directory.User
+	var standing identity.Standing
 	if err == nil {
-		if s, err = p.current(r); errors.Is(err, session.ErrNone) || err == nil && (s.ID != a.Session || s.User != a.User) {
-			err = store.ErrNotFound
-		}
+		u, standing, err = p.standing(r.Context(), func(tx store.Tx) (_ identity.Authentication, err error) {
+			if s, err = p.d.Sessions.Current(tx, r); errors.Is(err, session.ErrNone) || err == nil && (s.ID != a.Session || s.User != a.User) {
+				err = store.ErrNotFound
+			}
+			return a, err
+		})
 	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		p.foreign(r, c, flow)
 		p.page(w, r, "expired", http.StatusBadRequest)
 	case err != nil:
-		p.broken(w, r, err)
+		p.unable(w, r, q, err)
 	case q.Subject != "" && q.Subject != a.Subject, q.Session != "" && q.Session == a.Session, a.At.Before(q.NotBefore.Add(-slack)):
 		p.deny(w, r, q, string(oidc.LoginRequired), "the end-user did not prove anew what was asked for")
+	case standing == identity.Due:
+		p.deny(w, r, q, string(oidc.InteractionRequired), "the end-user has something to do first")
+	case standing != identity.Good:
+		p.deny(w, r, q, string(oidc.LoginRequired), "this sign-in counts no more")
 	default:
-		p.issue(w, r, q, c, a, s, id)
+		p.issue(w, r, q, c, u, a, s, id)
 	}
 }
 
-// issue answers with a code. What the flow established, or the session stood for, is judged as it stands now.
-// parked is the id of the request that is used up by this, if it was parked.
-func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, c *client, a identity.Authentication, s session.Session, parked string) {
-	if parked != "" {
-		standing, err := p.standing(r.Context(), a, c.ID)
-		switch {
-		case err != nil:
-			p.unable(w, r, q, err)
-			return
-		case standing == identity.Due:
-			p.deny(w, r, q, string(oidc.InteractionRequired), "the end-user has something to do first")
-			return
-		case standing != identity.Good:
-			p.deny(w, r, q, string(oidc.LoginRequired), "this sign-in counts no more")
-			return
-		}
-	}
-	switch ok, err := p.admitted(r.Context(), a.User, c); {
-	case err != nil:
-		p.unable(w, r, q, err)
-		return
-	case !ok:
+// issue answers with a code for u, whose sign-in was judged good. parked is the id of the request that is used up by this, if it was parked.
+func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, c *client, u directory.User, a identity.Authentication, s session.Session, parked string) {
+	switch {
+	case !c.admits(u):
 		p.refused(r, c, a)
 		p.deny(w, r, q, string(oidc.AccessDenied), "this client is not for this end-user")
 		return

@@ -6,7 +6,6 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -114,7 +113,7 @@ func (h *house) provide(issuer string, clients []Client) *Provider {
 	h.t.Helper()
 	p, err := New(context.Background(), Config{Issuer: issuer, Name: "The Avengers", Clients: clients, Languages: []string{"en", "de"},
 		Claims: map[string]string{"given_name": "givenName", "address.locality": "l", "team": "team"}}, Deps{
-		Store: h.db, Ring: h.ring, Sessions: h.sessions, Interaction: h.guide, Users: h.guide,
+		Store: h.db, Ring: h.ring, Sessions: h.sessions, Interaction: h.guide,
 		Journal: audit.New(h.db, audit.Options{Ring: h.ring}),
 		Logger:  slog.New(slog.NewTextHandler(h.t.Output(), nil)),
 		Error: func(w http.ResponseWriter, r *http.Request, reason, reference string, status int) {
@@ -153,7 +152,7 @@ type guide struct {
 	last     string                            // flow
 	out      map[string]identity.Authentication
 	standing identity.Standing
-	fault    error // of Standing and Get
+	fault    error // of Standing
 	users    map[string]directory.User
 	epoch    int64 // of every account
 }
@@ -177,23 +176,21 @@ func (g *guide) Outcome(r *http.Request, flow string) (identity.Authentication, 
 	return a, nil
 }
 
-func (g *guide) Standing(_ context.Context, a identity.Authentication, client string) (identity.Standing, error) {
+func (g *guide) Standing(ctx context.Context, look func(store.Tx) (identity.Authentication, error)) (u directory.User, _ identity.Standing, err error) {
+	var a identity.Authentication
+	err = g.h.db.Read(ctx, func(tx store.Tx) (err error) {
+		a, err = look(tx)
+		return err
+	})
+	if err != nil {
+		return u, identity.Gone, err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if a.Epoch != g.epoch || client == "" {
-		return identity.Gone, g.fault
+	if a.Epoch != g.epoch {
+		return u, identity.Gone, g.fault
 	}
-	return g.standing, g.fault
-}
-
-func (g *guide) Get(_ context.Context, id directory.UserID) (directory.User, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	u, ok := g.users[string(id)]
-	if !ok {
-		return u, errors.Join(directory.ErrNotFound, g.fault)
-	}
-	return u, g.fault
+	return g.users[a.User], g.standing, g.fault
 }
 
 func (g *guide) say(s identity.Standing, fault error) {

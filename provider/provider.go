@@ -38,14 +38,10 @@ type Interaction interface {
 	// Outcome gives what a finished flow established: once, and to the browser that walked it; otherwise store.ErrNotFound.
 	// A flow that asked about signing out gives its Request back and need not say who was signed in.
 	Outcome(r *http.Request, flow string) (identity.Authentication, error)
-	// Standing says whether a still counts now. It does not ask whether the browser's session lives: a grant for offline access
+	// Standing says whether the sign-in that look finds still counts now, and gives the user as her directory knows her now. look reads in the
+	// transaction in which that is judged; its error ends the matter and comes back. It does not ask whether the browser's session lives: a grant for offline access
 	// outlives it, and provider looks itself where it matters.
-	Standing(ctx context.Context, a identity.Authentication, client string) (identity.Standing, error)
-}
-
-// Users reads a user as her directory knows her now; directory.ErrNotFound when she is gone.
-type Users interface {
-	Get(ctx context.Context, id directory.UserID) (directory.User, error)
+	Standing(ctx context.Context, look func(store.Tx) (identity.Authentication, error)) (directory.User, identity.Standing, error)
 }
 
 // Config is what an operator says. Zero durations are the defaults beside them.
@@ -70,7 +66,6 @@ type Deps struct {
 	Ring        *secret.Ring
 	Sessions    *session.Sessions
 	Interaction Interaction
-	Users       Users
 	Journal     *audit.Journal
 	// Error renders an error page: reason is one of client, redirect_uri, bad_request, expired, denied, unavailable, too_large, internal.
 	Error func(w http.ResponseWriter, r *http.Request, reason, reference string, status int)

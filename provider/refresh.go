@@ -11,9 +11,13 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
 	"github.com/sparekey-id/sparekey/internal/audit"
+	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
 )
+
+// errReused says that a refresh token was good before.
+var errReused = errors.New("used before")
 
 // refresh rotates a refresh token (RFC 6749 §6, RFC 9700 §4.14.2). What can be asked of others is asked before; what the token does is decided
 // in the transaction that does it, since the same token may come twice at one moment.
@@ -27,26 +31,31 @@ func (p *Provider) refresh(r *http.Request, form url.Values, c *client) (issued,
 	if !ours {
 		return issued{}, unknown
 	}
-	read, err := p.grant(r.Context(), key)
-	g := &read.Value
+	t := issued{at: p.d.Now(), access: key + secret.Token()}
+	var read store.Record[grant]
+	user, err := p.recheck(r.Context(), c, func(tx store.Tx) (a identity.Authentication, err error) {
+		if read, err = p.grants.Get(tx, key); err != nil {
+			return a, err
+		}
+		g := &read.Value
+		switch {
+		case g.Client != c.ID:
+			return a, unknown
+		case judgeRefresh(g, token, c, t.at) == reuse:
+			return a, errReused
+		case !t.at.Before(p.refreshable(g)):
+			return a, unknown
+		}
+		t.scopes, err = narrow(g.Scopes, form.Get("scope"))
+		return g.authentication(), err
+	})
 	switch {
-	case errors.Is(err, store.ErrNotFound), err == nil && g.Client != c.ID:
+	case errors.Is(err, store.ErrNotFound):
 		return issued{}, unknown
-	case err != nil:
+	case err != nil && !errors.Is(err, errReused): // the transaction below ends the family
 		return issued{}, err
 	}
-	t := issued{at: p.d.Now(), access: key + secret.Token()}
-	if judgeRefresh(g, token, c, t.at) != reuse {
-		if !t.at.Before(p.refreshable(g)) {
-			return issued{}, unknown
-		}
-		if t.scopes, err = narrow(g.Scopes, form.Get("scope")); err != nil {
-			return issued{}, err
-		}
-		if t.user, err = p.recheck(r.Context(), g, c); err != nil {
-			return issued{}, err
-		}
-	}
+	t.user = user
 	did, fresh := reuse, p.newRefresh(key)
 	sealed := p.successors.Seal(key, []byte(fresh))
 	err = p.d.Store.Write(r.Context(), func(tx store.Tx) (err error) {

@@ -295,9 +295,9 @@ type deadline struct {
 	left *time.Duration
 }
 
-func (d deadline) Standing(ctx context.Context, a identity.Authentication, client string) (identity.Standing, error) {
+func (d deadline) Standing(ctx context.Context, look func(store.Tx) (identity.Authentication, error)) (directory.User, identity.Standing, error) {
 	if until, ok := ctx.Deadline(); ok {
 		*d.left = time.Until(until)
 	}
-	return d.guide.Standing(ctx, a, client)
+	return d.guide.Standing(ctx, look)
 }

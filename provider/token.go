@@ -76,6 +76,9 @@ type issued struct {
 	at                  time.Time
 }
 
+// errRedeemed says that a code was redeemed before.
+var errRedeemed = errors.New("redeemed before")
+
 // redeem turns a code into tokens, once (RFC 6749 §4.1.3). Everything that can be known before is checked before; then one transaction
 // swaps the code for its tokens. Whoever comes second ends what the first one began (§4.1.2).
 func (p *Provider) redeem(r *http.Request, form url.Values, c *client) (issued, error) {
@@ -85,34 +88,37 @@ func (p *Provider) redeem(r *http.Request, form url.Values, c *client) (issued, 
 	}
 	unknown := invalidGrant("unknown or expired code")
 	t := issued{at: p.d.Now()}
-	err := p.d.Store.Read(r.Context(), func(tx store.Tx) (err error) {
-		if t.grant, err = p.grants.Get(tx, secret.Digest(value)); err != nil || t.grant.Value.Code == nil {
-			return err
-		}
-		_, err = p.d.Sessions.Living(tx, t.grant.Value.Held, t.grant.Value.User)
-		return err
-	})
 	g := &t.grant.Value
+	user, err := p.recheck(r.Context(), c, func(tx store.Tx) (a identity.Authentication, err error) {
+		if t.grant, err = p.grants.Get(tx, secret.Digest(value)); err != nil {
+			return a, err
+		}
+		switch {
+		case g.Client != c.ID: // another client's request ends nothing
+			return a, unknown
+		case g.Code == nil:
+			return a, errRedeemed
+		}
+		if _, err = p.d.Sessions.Living(tx, g.Held, g.User); err == nil {
+			err = g.Code.fits(form, c)
+		}
+		return g.authentication(), err
+	})
 	switch {
-	case errors.Is(err, store.ErrNotFound), err == nil && g.Client != c.ID: // another client's request ends nothing
+	case errors.Is(err, store.ErrNotFound):
 		return issued{}, unknown
 	case errors.Is(err, session.ErrNone):
 		return issued{}, invalidGrant("the session has ended")
-	case err != nil:
-		return issued{}, err
-	case g.Code == nil:
+	case errors.Is(err, errRedeemed):
 		err := p.d.Store.Write(r.Context(), func(tx store.Tx) error { return p.kill(tx, r, t.grant, audit.CodeReused) })
 		if err != nil {
 			return issued{}, err
 		}
 		return issued{}, unknown // the deed is committed although its answer is a refusal
-	}
-	if err := g.Code.fits(form, c); err != nil {
+	case err != nil:
 		return issued{}, err
 	}
-	if t.user, err = p.recheck(r.Context(), g, c); err != nil {
-		return issued{}, err
-	}
+	t.user = user
 	t.nonce, t.scopes = g.Code.Nonce, g.Scopes
 	t.access = t.grant.Key + secret.Token()
 	g.Code = nil
@@ -160,23 +166,19 @@ func (k *code) fits(form url.Values, c *client) error {
 }
 
 // recheck asks, before a token is made, whether what the grant rests on still counts: account, registration duty, client
-// (SECURITY EN-06, OA-04). It gives the user where the ID token is to tell of her. What cannot be asked is an error, never a yes.
-func (p *Provider) recheck(ctx context.Context, g *grant, c *client) (u directory.User, err error) {
-	standing, err := p.standing(ctx, g.authentication(), c.ID)
+// (SECURITY EN-06, OA-04), and gives the user. What cannot be asked is an error, never a yes.
+func (p *Provider) recheck(ctx context.Context, c *client, look func(store.Tx) (identity.Authentication, error)) (directory.User, error) {
+	u, standing, err := p.standing(ctx, look)
 	if err != nil {
 		return u, err
 	}
 	if standing != identity.Good {
 		return u, invalidGrant("the end-user has to sign in again")
 	}
-	if !c.ClaimsInIDToken && len(g.Wants.IDToken) == 0 && len(c.Groups) == 0 {
-		return u, nil
+	if !c.admits(u) {
+		return u, invalidGrant("the end-user may not use this client")
 	}
-	u, err = p.user(ctx, g.User)
-	if errors.Is(err, directory.ErrNotFound) || err == nil && !c.admits(u) {
-		err = invalidGrant("the end-user may not use this client")
-	}
-	return u, err
+	return u, nil
 }
 
 // sign makes the ID token of what has been committed. When that fails, what was committed ends: nobody has it yet.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
-	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/session"
 	"github.com/sparekey-id/sparekey/internal/store"
@@ -27,44 +26,42 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, dead)
 		return
 	}
-	var g store.Record[grant]
-	err = p.d.Store.Read(r.Context(), func(tx store.Tx) (err error) {
-		if g, err = p.grants.Get(tx, key); err != nil || g.Value.Offline {
-			return err
+	var g grant
+	var c *client
+	var scopes []string
+	u, standing, err := p.standing(r.Context(), func(tx store.Tx) (a identity.Authentication, err error) {
+		record, err := p.grants.Get(tx, key)
+		if err != nil {
+			return a, err
 		}
-		_, err = p.d.Sessions.Living(tx, g.Value.Held, g.Value.User)
-		return err
+		g = record.Value
+		if !g.Offline {
+			if _, err = p.d.Sessions.Living(tx, g.Held, g.User); err != nil {
+				return a, err
+			}
+		}
+		var living bool
+		if scopes, living = g.holds(token, p.d.Now()); !living {
+			return a, dead
+		}
+		if c = p.clients[g.Client]; c == nil {
+			return a, dead
+		}
+		return g.authentication(), nil
 	})
-	scopes, living := g.Value.holds(token, p.d.Now())
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, session.ErrNone) || err == nil && !living {
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, session.ErrNone) || err == nil && (standing != identity.Good || !c.admits(u)) {
 		err = dead
 	}
-	if err != nil {
-		p.fail(w, r, err)
-		return
-	}
-	c := p.clients[g.Value.Client]
-	if c == nil {
-		p.fail(w, r, dead)
-		return
-	}
-	web.Note(r, "client", c.ID)
-	standing, err := p.standing(r.Context(), g.Value.authentication(), c.ID)
-	if err != nil {
-		p.fail(w, r, err)
-		return
-	}
-	u, err := p.user(r.Context(), g.Value.User)
-	if errors.Is(err, directory.ErrNotFound) || err == nil && (standing != identity.Good || !c.admits(u)) {
-		err = dead
+	if c != nil {
+		web.Note(r, "client", c.ID)
 	}
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
 	claims := make(map[string]any, 16)
-	p.about(u, scopes, g.Value.Wants.UserInfo, claims)
-	claims["sub"] = g.Value.Subject
+	p.about(u, scopes, g.Wants.UserInfo, claims)
+	claims["sub"] = g.Subject
 	write(w, http.StatusOK, claims)
 }
 

@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"cmp"
 	"flag"
 	"os"
 	"path/filepath"
@@ -13,13 +14,11 @@ var (
 	accent  = flag.String("accent", "#8a1c24", "accent of the samples in the gallery")
 )
 
-// TestGallery writes every sample in every language, with the assets beside it, where the flag -gallery says.
+// TestGallery writes every sample in every language, with the assets beside it, where the flag -gallery says, or to a folder that goes.
 func TestGallery(t *testing.T) {
-	if *gallery == "" {
-		t.Skip("no -gallery folder given")
-	}
+	folder := cmp.Or(*gallery, t.TempDir())
 	s := newTestSet(t)
-	assets := filepath.Join(*gallery, "assets")
+	assets := filepath.Join(folder, "assets")
 	if err := os.MkdirAll(assets, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -34,15 +33,15 @@ func TestGallery(t *testing.T) {
 				file, _ := s.assets.find(name)
 				writeFile(t, filepath.Join(assets, name), string(file.body))
 			}
-			writeFile(t, filepath.Join(*gallery, sample.name+"."+lang+".html"), strings.ReplaceAll(text, "/avengers/assets/", "assets/"))
+			writeFile(t, filepath.Join(folder, sample.name+"."+lang+".html"), strings.ReplaceAll(text, "/avengers/assets/", "assets/"))
 		}
 		for _, m := range mailSamples() {
 			_, text, html, err := s.Mail(lang, m.mail)
 			if err != nil {
 				t.Fatal(err)
 			}
-			writeFile(t, filepath.Join(*gallery, "mail."+m.name+"."+lang+".html"), html)
-			writeFile(t, filepath.Join(*gallery, "mail."+m.name+"."+lang+".txt"), text)
+			writeFile(t, filepath.Join(folder, "mail."+m.name+"."+lang+".html"), html)
+			writeFile(t, filepath.Join(folder, "mail."+m.name+"."+lang+".txt"), text)
 		}
 	}
 }

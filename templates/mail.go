@@ -47,6 +47,8 @@ func (s *Set) Mail(lang string, m Mail) (subject, text, html string, err error) 
 		args = append(args, s.method(w, m.Kind, m.Label))
 	case MethodRemoved:
 		args = append(args, s.method(w, m.Kind, m.Label))
+	case ResetHeld:
+		args = append(args, w.moment(m.Until, time.Time{}))
 	case AdministratorReset:
 		args = append(args, line(m.Who))
 	}

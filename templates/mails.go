@@ -32,6 +32,11 @@ type (
 	}
 	// PasswordReset tells that the password was reset.
 	PasswordReset struct{ Letter }
+	// ResetHeld tells that a reset has been proven and goes on at Until, unless somebody stops it.
+	ResetHeld struct {
+		Letter
+		Until time.Time
+	}
 	// PasswordChanged tells that it was changed by its owner.
 	PasswordChanged struct{ Letter }
 	// PasswordMayHaveChanged tells that a reset was cut short and may have gone through.
@@ -62,6 +67,7 @@ type (
 
 func (CodeMail) mail()               {}
 func (PasswordReset) mail()          {}
+func (ResetHeld) mail()              {}
 func (PasswordChanged) mail()        {}
 func (PasswordMayHaveChanged) mail() {}
 func (MethodAdded) mail()            {}

@@ -210,8 +210,8 @@ type (
 		Addable           bool
 		Devices           []Device
 		Activity          []Activity
+		Thawing           bool // changes are stopped until she proves something older
 		Frozen            bool // changes are frozen after "This wasn’t me"
-		SignOut           string
 	}
 	// ConfirmDelete asks once more: actions delete, back. Replace: the policy wants something in its place first (action replace).
 	ConfirmDelete struct {
@@ -233,6 +233,8 @@ type (
 		Frame
 		SignIn string
 	}
+	// Unlock goes on with an unlock for which all is proven: action next.
+	Unlock struct{ Frame }
 	// UnlockDone closes an unlock: a link to sign in.
 	UnlockDone struct {
 		Frame
@@ -242,7 +244,9 @@ type (
 	DeadEnd struct {
 		Frame
 		Reference string
-		Back      string
+		Back      string // address; empty: none
+		Other     bool   // action different_account is offered
+		Return    bool   // action back is offered
 	}
 	// NotMe asks before it acts: action not_me ("This wasn’t me").
 	NotMe struct {
@@ -262,8 +266,9 @@ type (
 	// Wait says when to come back.
 	Wait struct {
 		Frame
-		Reason string // catalogue key "wait.<reason>": sign_in, reset
+		Reason string // catalogue key "wait.<reason>": sign_in, reset, reset_held, password
 		Until  time.Time
+		Here   string // address to go on at once the wait is over; empty: Back is the way
 		Back   string
 	}
 	// Oops is every error page: Reason is a catalogue key "oops.<reason>": expired, foreign, not_found, bad_request, too_large, unavailable, denied, client, redirect_uri, internal.
@@ -298,6 +303,7 @@ func (ConfirmDelete) page()   {}
 func (ResetName) page()       {}
 func (ResetWhat) page()       {}
 func (ResetDone) page()       {}
+func (Unlock) page()          {}
 func (UnlockDone) page()      {}
 func (DeadEnd) page()         {}
 func (NotMe) page()           {}

@@ -29,7 +29,7 @@ var files embed.FS
 var all = []Page{
 	SignInName{}, SignInPassword{}, Account{}, Choose{}, Prove{}, NewPassword{}, MoreInformation{}, Reconfirm{},
 	RegisterChoose{}, RegisterIntro{}, Register{}, AllSet{}, SecurityInfo{}, ConfirmDelete{}, ResetName{}, ResetWhat{},
-	ResetDone{}, UnlockDone{}, DeadEnd{}, NotMe{}, NotMeDone{}, SignOut{}, SignedOut{}, Wait{}, Oops{}, FormPost{},
+	ResetDone{}, Unlock{}, UnlockDone{}, DeadEnd{}, NotMe{}, NotMeDone{}, SignOut{}, SignedOut{}, Wait{}, Oops{}, FormPost{},
 }
 
 // Set is all pages, mails, words and assets, parsed and checked. It is safe for concurrent use.

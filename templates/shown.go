@@ -46,6 +46,9 @@ func (v *view) How() template.HTML {
 	p := v.prompt()
 	switch {
 	case p.Shape == AskAddress:
+		if p.Hint == "" {
+			return v.H("prove.address_how_nobody")
+		}
 		return v.H("prove.address_how", p.Hint)
 	case p.Kind == "totp":
 		return v.words.plainHTML("prove.totp_how", v.Tenant)

@@ -24,7 +24,7 @@ type call struct {
 }
 
 // switches are the flags without a value.
-var switches = []string{"json", "yes", "password-stdin", "privileged", "verified", "all", "verbose"}
+var switches = []string{"json", "yes", "password-stdin", "privileged", "verified", "all", "verbose", "thaw", "brake"}
 
 func parse(args []string) (*call, error) {
 	c := &call{flags: map[string][]string{}}

@@ -2,14 +2,19 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/admin"
+	"github.com/sparekey-id/sparekey/internal/web"
 )
 
 func unlockCommand(c *call) error {
+	if c.has("network") || c.has("brake") {
+		return unlockMany(c)
+	}
 	a, u, done, err := c.user()
 	if err != nil {
 		return err
@@ -19,17 +24,53 @@ func unlockCommand(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Unlock(c.ctx, u, c.by()); err != nil {
+	if err := a.Unlock(c.ctx, u, c.has("thaw"), c.by()); err != nil {
 		return err
 	}
-	if c.json(map[string]any{"user": u.Login, "lifted": append([]string{}, holds...)}) {
+	left, err := a.Holds(c.ctx, u)
+	if err != nil {
+		return err
+	}
+	lifted := slices.DeleteFunc(slices.Clone(holds), func(h string) bool { return slices.Contains(left, h) })
+	if c.json(map[string]any{"user": u.Login, "lifted": append([]string{}, lifted...), "left": append([]string{}, left...)}) {
 		return nil
 	}
 	if len(holds) == 0 {
 		c.say("%s: nothing was held against her", u.Login)
 	}
-	for _, h := range holds {
+	for _, h := range lifted {
 		c.say("%s: lifted: %s", u.Login, h)
+	}
+	for _, h := range left {
+		c.say("%s: still stands: %s", u.Login, h)
+	}
+	return nil
+}
+
+// unlockMany lifts what counts against a network, or against the whole tenant.
+func unlockMany(c *call) error {
+	if err := c.none(); err != nil {
+		return err
+	}
+	network := ""
+	if c.has("network") {
+		if network = web.ReadNetwork(c.flag("network", "")); network == "" {
+			return usage("--network wants an address: 192.0.2.7 or 2001:db8:1:2::")
+		}
+	}
+	a, done, err := c.tenant()
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := a.UnlockMany(c.ctx, network, c.has("brake"), c.by()); err != nil {
+		return err
+	}
+	if network != "" {
+		c.say("lifted: what counted against %s", network)
+	}
+	if c.has("brake") {
+		c.say("lifted: the brake on resets")
 	}
 	return nil
 }

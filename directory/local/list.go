@@ -15,7 +15,6 @@ const (
 	pageSize = 500
 
 	pageUsers  = `SELECT 0 AS place, ` + userColumns + ` FROM local_user WHERE tenant = $1 AND directory = $2 AND id > $3 ORDER BY id LIMIT $4`
-	pageGroups = `SELECT user_id, group_name FROM local_member WHERE tenant = $1 AND directory = $2 AND user_id >= $3 AND user_id <= $4`
 	countUsers = `SELECT COUNT(*), COUNT(CASE WHEN password = '' THEN 1 END) FROM local_user WHERE tenant = $1 AND directory = $2`
 )
 
@@ -60,7 +59,7 @@ func (l *Local) List(ctx context.Context) ([]directory.User, error) {
 	return all, nil
 }
 
-// page reads the users after an id, and their groups.
+// page reads the users after an id.
 func (l *Local) page(ctx context.Context, after directory.UserID) ([]directory.User, error) {
 	var page []directory.User
 	err := l.store.Read(ctx, func(tx store.Tx) error {
@@ -69,33 +68,12 @@ func (l *Local) page(ctx context.Context, after directory.UserID) ([]directory.U
 		if err != nil {
 			return err
 		}
-		place := map[directory.UserID]int{}
 		for rows.Next() {
 			u, err := scanUser(rows, tx.Now())
 			if err != nil {
 				return err
 			}
-			place[u.ID] = len(page)
 			page = append(page, u)
-		}
-		if rows.Err() != nil || len(page) == 0 {
-			return rows.Err()
-		}
-		if rows, err = tx.Rows(pageGroups, l.name, page[0].ID, page[len(page)-1].ID); err != nil {
-			return err
-		}
-		for rows.Next() {
-			var id directory.UserID
-			var group string
-			if err := rows.Scan(&id, &group); err != nil {
-				return err
-			}
-			if i, ok := place[id]; ok {
-				page[i].Groups = append(page[i].Groups, group)
-			}
-		}
-		for i := range page {
-			slices.Sort(page[i].Groups)
 		}
 		return rows.Err()
 	})

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -41,17 +42,18 @@ func Open(h *store.Handle, name string, hasher *secret.Hasher, o Options) *Local
 }
 
 const (
-	userColumns = `id, login, name, email, email_verified, phone, disabled, admin_locked, locked_until, expired, must_change, privileged, password_at`
+	// The groups come in the user's own row, one a line: a name has no character that shows nothing.
+	userColumns = `id, login, name, email, email_verified, phone, disabled, admin_locked, locked_until, expired, must_change, privileged, password_at,
+COALESCE((SELECT string_agg(group_name, '` + "\n" + `') FROM local_member WHERE tenant = $1 AND directory = $2 AND user_id = local_user.id), '')`
 
 	findUsers = `SELECT 0 AS place, ` + userColumns + ` FROM local_user WHERE tenant = $1 AND directory = $2 AND login_key = $3
 UNION ALL SELECT 1 AS place, ` + userColumns + ` FROM local_user WHERE tenant = $1 AND directory = $2 AND email_key = $4 AND email_key <> ''
 ORDER BY place LIMIT 3`
-	getUser   = `SELECT 0 AS place, ` + userColumns + ` FROM local_user WHERE tenant = $1 AND directory = $2 AND id = $3`
-	getGroups = `SELECT group_name FROM local_member WHERE tenant = $1 AND directory = $2 AND user_id = $3`
+	getUser = `SELECT 0 AS place, ` + userColumns + ` FROM local_user WHERE tenant = $1 AND directory = $2 AND id = $3`
 )
 
 // Find knows a user by login, compared as loginKey says, or by an e-mail address that no other user has.
-// Whatever is typed, the same two queries run.
+// Whatever is typed, the same query runs.
 func (l *Local) Find(ctx context.Context, login string) (directory.User, error) {
 	loginKey, _ := loginKey(login)
 	emailKey, _ := emailKey(login)
@@ -63,48 +65,52 @@ func (l *Local) Get(ctx context.Context, id directory.UserID) (directory.User, e
 	return l.one(ctx, "get user", getUser, l.name, idKey(id))
 }
 
+// GetIn is Get within a transaction of the same tenant's, for whoever reads more of her.
+func (l *Local) GetIn(tx store.Tx, id directory.UserID) (directory.User, error) {
+	u, err := oneOf(tx, getUser, l.name, idKey(id))
+	return u, failed("get user", err)
+}
+
 // Show is Find for operators: by login alone, so that a command meets the one user it names.
 func (l *Local) Show(ctx context.Context, login string) (directory.User, error) {
 	loginKey, _ := loginKey(login)
 	return l.one(ctx, fmt.Sprintf("show %.100q", login), findUsers, l.name, loginKey, "")
 }
 
-// one runs a query for one user, and the one for her groups whether she was found or not.
-func (l *Local) one(ctx context.Context, what, query string, args ...any) (directory.User, error) {
-	var u directory.User
-	err := l.store.Read(ctx, func(tx store.Tx) error {
-		rows, err := tx.Rows(query, args...)
-		if err != nil {
-			return err
-		}
-		found, answer := directory.User{}, directory.ErrNotFound
-		for rows.Next() {
-			row, err := scanUser(rows, tx.Now())
-			if err != nil {
-				return err
-			}
-			switch {
-			case found.ID == "":
-				found, answer = row, nil
-			case found.ID != row.ID:
-				answer = directory.ErrAmbiguous
-			}
-		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-		if found.Groups, err = groups(tx, l.name, found.ID); err != nil {
-			return err
-		}
-		if answer == nil {
-			u = found
-		}
-		return answer
+// one runs a query for one user.
+func (l *Local) one(ctx context.Context, what, query string, args ...any) (u directory.User, err error) {
+	err = l.store.Read(ctx, func(tx store.Tx) (err error) {
+		u, err = oneOf(tx, query, args...)
+		return err
 	})
 	if err != nil {
 		return directory.User{}, failed(what, err)
 	}
 	return u, nil
+}
+
+func oneOf(tx store.Tx, query string, args ...any) (found directory.User, err error) {
+	rows, err := tx.Rows(query, args...)
+	if err != nil {
+		return directory.User{}, err
+	}
+	for rows.Next() {
+		row, err := scanUser(rows, tx.Now())
+		if err != nil {
+			return directory.User{}, err
+		}
+		if found.ID != "" && found.ID != row.ID {
+			return directory.User{}, directory.ErrAmbiguous
+		}
+		found = row
+	}
+	if err := rows.Err(); err != nil {
+		return directory.User{}, err
+	}
+	if found.ID == "" {
+		return directory.User{}, directory.ErrNotFound
+	}
+	return found, nil
 }
 
 // scanner is what store.Row and store.Rows have in common.
@@ -115,27 +121,15 @@ func scanUser(row scanner, now time.Time) (directory.User, error) {
 	var u directory.User
 	var place int64
 	var s states
+	var groups string
 	err := row.Scan(&place, &u.ID, &u.Login, &u.Name, &u.Email, &u.EmailVerified, &u.Phone,
-		&s.disabled, &s.adminLocked, &s.lockedUntil, &s.expired, &s.mustChange, &u.Privileged, &u.PasswordChangedAt)
+		&s.disabled, &s.adminLocked, &s.lockedUntil, &s.expired, &s.mustChange, &u.Privileged, &u.PasswordChangedAt, &groups)
 	u.State = s.at(now)
+	if groups != "" {
+		u.Groups = strings.Split(groups, "\n")
+		slices.Sort(u.Groups) // here, since the engines sort differently
+	}
 	return u, err
-}
-
-func groups(tx store.Tx, name string, id directory.UserID) ([]string, error) {
-	rows, err := tx.Rows(getGroups, name, id)
-	if err != nil {
-		return nil, err
-	}
-	var all []string
-	for rows.Next() {
-		var g string
-		if err := rows.Scan(&g); err != nil {
-			return nil, err
-		}
-		all = append(all, g)
-	}
-	slices.Sort(all) // here, since the engines sort differently
-	return all, rows.Err()
 }
 
 // states are the columns a directory.State is made of.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/policy"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/session"
 	"github.com/sparekey-id/sparekey/internal/store"
@@ -26,6 +27,8 @@ type Account struct {
 	ConfirmedAt    time.Time
 	RequireAgainAt time.Time // authenticators bound before do not count
 	FrozenUntil    time.Time // "This wasn't me" was pressed
+	FrozenSince    time.Time // the change that was about: what was bound before lifts the freeze; zero: nothing does
+	Doubted        bool      // it was about the password: that proves nothing any more
 	Intent         string    // the flow that is setting the password right now
 	IntentAt       time.Time
 }
@@ -47,23 +50,29 @@ func (a *Accounts) WhenEnded(f func(store.Tx, directory.UserID) error) {
 	a.ending = append(a.ending, f)
 }
 
-const columns = `subject, epoch, created_at, registered_at, skips, snoozed_until, confirmed_at, require_again_at, frozen_until, intent, intent_at`
+const columns = `subject, epoch, created_at, registered_at, skips, snoozed_until, confirmed_at, require_again_at, frozen_until, frozen_since, doubted, intent, intent_at`
 
 // Load reads the account; a user without one gets the zero row, which is no error.
 func (a *Accounts) Load(tx store.Tx, user directory.UserID) (Account, error) {
-	c := Account{User: user}
-	var created, registered, snoozed, confirmed, again, frozen, intent int64
-	err := tx.Row(`SELECT `+columns+` FROM account WHERE tenant = $1 AND user_id = $2`, string(user)).
-		Scan(&c.Subject, &c.Epoch, &created, &registered, &c.Skips, &snoozed, &confirmed, &again, &frozen, &c.Intent, &intent)
+	c, err := scanAccount(tx.Row(`SELECT `+columns+` FROM account WHERE tenant = $1 AND user_id = $2`, string(user)), user)
 	if errors.Is(err, store.ErrNotFound) {
 		return Account{User: user}, nil
 	}
 	if err != nil {
 		return Account{}, fmt.Errorf("load account: %w", err)
 	}
-	c.CreatedAt, c.RegisteredAt, c.SnoozedUntil = store.Time(created), store.Time(registered), store.Time(snoozed)
-	c.ConfirmedAt, c.RequireAgainAt, c.FrozenUntil, c.IntentAt = store.Time(confirmed), store.Time(again), store.Time(frozen), store.Time(intent)
 	return c, nil
+}
+
+// scanAccount reads columns, and what stands behind them into more.
+func scanAccount(row store.Row, user directory.UserID, more ...any) (Account, error) {
+	c := Account{User: user}
+	var created, registered, snoozed, confirmed, again, frozen, since, doubted, intent int64
+	err := row.Scan(append([]any{&c.Subject, &c.Epoch, &created, &registered, &c.Skips, &snoozed, &confirmed, &again, &frozen, &since, &doubted, &c.Intent, &intent}, more...)...)
+	c.CreatedAt, c.RegisteredAt, c.SnoozedUntil = store.Time(created), store.Time(registered), store.Time(snoozed)
+	c.ConfirmedAt, c.RequireAgainAt, c.IntentAt = store.Time(confirmed), store.Time(again), store.Time(intent)
+	c.FrozenUntil, c.FrozenSince, c.Doubted = store.Time(frozen), store.Time(since), doubted != 0
+	return c, err
 }
 
 // Open reads the account and makes it when this is the user's first visit.
@@ -116,9 +125,33 @@ func (a *Accounts) RequireAgain(tx store.Tx, user directory.UserID) error {
 	return a.set(tx, user, `require_again_at = $3, registered_at = 0, snoozed_until = 0`, store.Micros(tx.Now()))
 }
 
-// Freeze refuses resets and changes of security info until then; the zero time lifts it.
-func (a *Accounts) Freeze(tx store.Tx, user directory.UserID, until time.Time) error {
-	return a.set(tx, user, `frozen_until = $3`, store.Micros(until))
+// Freeze refuses resets and changes of security info until then. A proof by what was bound before the change that it is about lifts it;
+// with the zero time for the change only an operator does. Of several freezes the strictest holds.
+func (a *Accounts) Freeze(tx store.Tx, user directory.UserID, until, change time.Time) error {
+	now := store.Micros(tx.Now())
+	return a.set(tx, user, `frozen_since = CASE WHEN frozen_until > $5 AND frozen_since < $4 THEN frozen_since ELSE $4 END,
+		frozen_until = CASE WHEN frozen_until > $3 THEN frozen_until ELSE $3 END`, store.Micros(until), store.Micros(change), now)
+}
+
+// Doubt makes the password prove nothing until Trust or Thaw.
+func (a *Accounts) Doubt(tx store.Tx, user directory.UserID) error {
+	return a.set(tx, user, `doubted = 1`)
+}
+
+// Trust ends a doubt: an operator has set another password.
+func (a *Accounts) Trust(tx store.Tx, user directory.UserID) error {
+	return a.set(tx, user, `doubted = 0`)
+}
+
+// Thaw ends a freeze and a doubt. What was suspended stays so.
+func (a *Accounts) Thaw(tx store.Tx, user directory.UserID) error {
+	return a.set(tx, user, `frozen_until = 0, frozen_since = 0, doubted = 0`)
+}
+
+// Asked is what policy wants to know of the account.
+func (c Account) Asked() policy.Asked {
+	return policy.Asked{Skips: c.Skips, SnoozedUntil: c.SnoozedUntil, RequiredAgain: c.RequireAgainAt,
+		FrozenUntil: c.FrozenUntil, FrozenSince: c.FrozenSince, Doubted: c.Doubted}
 }
 
 // Intend notes that the flow is about to set the password. While an intent stands, no session and no grant of the user counts.

@@ -99,15 +99,9 @@ func (a *Accounts) Prefer(tx store.Tx, user directory.UserID, id string) error {
 	return err
 }
 
-// Suspend makes the authenticator prove nothing until it is lifted.
+// Suspend makes the authenticator prove nothing, for good: its owner deletes it and binds it anew.
 func (a *Accounts) Suspend(tx store.Tx, user directory.UserID, id string) error {
 	return affected(tx.Exec(`UPDATE authenticator SET suspended_at = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3`, string(user), id, store.Micros(tx.Now())))
-}
-
-// Resume lifts every suspension of the user's authenticators.
-func (a *Accounts) Resume(tx store.Tx, user directory.UserID) error {
-	_, err := tx.Exec(`UPDATE authenticator SET suspended_at = 0 WHERE tenant = $1 AND user_id = $2`, string(user))
-	return err
 }
 
 func affected(n int64, err error) error {
@@ -124,23 +118,25 @@ func flag(b bool) int {
 	return 0
 }
 
-// Kinds lists what is bound to the user without opening its secrets: enough for policy.
-func (a *Accounts) Kinds(tx store.Tx, user directory.UserID) ([]identity.Authenticator, error) {
-	rows, err := tx.Rows(`SELECT id, kind, bound_at, suspended_at FROM authenticator WHERE tenant = $1 AND user_id = $2`, string(user))
+// Known reads the account and lists what is bound to the user without opening its secrets, in one statement: enough for policy.
+func (a *Accounts) Known(tx store.Tx, user directory.UserID) (Account, []identity.Authenticator, error) {
+	rows, err := tx.Rows(`SELECT `+columns+`, id, kind, bound_at, suspended_at FROM account
+		LEFT JOIN authenticator ON authenticator.tenant = account.tenant AND authenticator.user_id = account.user_id
+		WHERE account.tenant = $1 AND account.user_id = $2`, string(user))
 	if err != nil {
-		return nil, fmt.Errorf("list authenticators: %w", err)
+		return Account{}, nil, fmt.Errorf("load account: %w", err)
 	}
-	defer rows.Close()
+	c := Account{User: user}
 	var list []identity.Authenticator
 	for rows.Next() {
-		var x identity.Authenticator
-		var kind string
-		var bound, suspended int64
-		if err := rows.Scan(&x.ID, &kind, &bound, &suspended); err != nil {
-			return nil, fmt.Errorf("list authenticators: %w", err)
+		var id, kind *string
+		var bound, suspended *int64
+		if c, err = scanAccount(rows, user, &id, &kind, &bound, &suspended); err != nil {
+			return Account{}, nil, fmt.Errorf("load account: %w", err)
 		}
-		x.Kind, x.BoundAt, x.Suspended = identity.Kind(kind), store.Time(bound), suspended != 0
-		list = append(list, x)
+		if id != nil {
+			list = append(list, identity.Authenticator{ID: *id, Kind: identity.Kind(*kind), BoundAt: store.Time(*bound), Suspended: *suspended != 0})
+		}
 	}
-	return list, rows.Err()
+	return c, list, rows.Err()
 }

@@ -87,14 +87,16 @@ func (a *Admin) Holds(ctx context.Context, u directory.User) ([]string, error) {
 			}
 			words = append(words, text)
 		}
-		acc, err := a.Accounts.Load(tx, u.ID)
+		acc, held, err := a.Accounts.Known(tx, u.ID)
 		if err != nil {
 			return err
 		}
 		if a.Store.Now().Before(acc.FrozenUntil) {
-			words = append(words, "changes are frozen since “This wasn’t me” was pressed")
+			words = append(words, "changes are frozen since “This wasn’t me” was pressed (lifted by unlock --thaw)")
 		}
-		held, err := a.Accounts.Kinds(tx, u.ID)
+		if acc.Doubted {
+			words = append(words, "the password proves nothing since “This wasn’t me” was pressed about it (lifted by unlock --thaw, or by a new one)")
+		}
 		for _, x := range held {
 			if x.Suspended {
 				words = append(words, fmt.Sprintf("a method is suspended: %s", x.Kind))
@@ -105,21 +107,41 @@ func (a *Admin) Holds(ctx context.Context, u directory.User) ([]string, error) {
 	return words, err
 }
 
-// Unlock lifts every hold: throttles, the directory's lock, a freeze and suspensions.
-func (a *Admin) Unlock(ctx context.Context, u directory.User, by string) error {
+// Unlock lifts throttles and the directory's lock and, where thaw says so, a freeze after "This wasn't me" as well.
+// What was suspended stays so: it may be the attacker's.
+func (a *Admin) Unlock(ctx context.Context, u directory.User, thaw bool, by string) error {
 	if l, ok := directory.As[directory.Unlocker](a.Directory); ok && u.State.Has(directory.TempLocked) {
 		if err := l.Unlock(ctx, u); err != nil {
 			return fmt.Errorf("unlock %s in the directory: %w", u.Login, err)
 		}
 	}
-	return a.do(ctx, audit.OperatorUnlock, u, by, nil, func(tx store.Tx) error {
-		if err := a.Guard.Lift(tx, string(u.ID)); err != nil {
+	detail := map[string]string{"scope": "locks"}
+	if thaw {
+		detail["scope"] = "locks_and_freeze"
+	}
+	return a.do(ctx, audit.OperatorUnlock, u, by, detail, func(tx store.Tx) error {
+		if err := a.Guard.Lift(tx, string(u.ID)); err != nil || !thaw {
 			return err
 		}
-		if err := a.Accounts.Freeze(tx, u.ID, time.Time{}); err != nil {
-			return err
+		return a.Accounts.Thaw(tx, u.ID)
+	})
+}
+
+// UnlockMany forgets what counts against a network (empty: none) and lets the tenant's brake on resets off.
+func (a *Admin) UnlockMany(ctx context.Context, network string, brake bool, by string) error {
+	return a.Store.Write(ctx, func(tx store.Tx) error {
+		record := func(scope string) error {
+			return a.Journal.Record(tx, audit.Event{Name: audit.OperatorUnlock, Actor: "operator:" + by, Network: network, Detail: map[string]string{"scope": scope}})
 		}
-		return a.Accounts.Resume(tx, u.ID)
+		if network != "" {
+			if err := errors.Join(a.Guard.LiftNetwork(tx, network), record("network")); err != nil {
+				return err
+			}
+		}
+		if !brake {
+			return nil
+		}
+		return errors.Join(a.Guard.LiftTenant(tx), record("brake"))
 	})
 }
 

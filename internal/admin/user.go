@@ -83,6 +83,9 @@ func (a *Admin) SetPassword(ctx context.Context, u directory.User, password, by 
 		return err
 	}
 	return l.SetPasswordAnd(ctx, u, password, directory.SetOptions{MustChange: true}, func(tx store.Tx) error {
+		if err := a.Accounts.Trust(tx, u.ID); err != nil {
+			return err
+		}
 		if err := a.Accounts.End(tx, u.ID); err != nil {
 			return err
 		}

@@ -28,9 +28,7 @@ func (a *Admin) Why(ctx context.Context, u directory.User) (Answer, error) {
 	var acc account.Account
 	var held []identity.Authenticator
 	err := a.Store.Read(ctx, func(tx store.Tx) (err error) {
-		if acc, err = a.Accounts.Load(tx, u.ID); err == nil {
-			held, err = a.Accounts.Kinds(tx, u.ID)
-		}
+		acc, held, err = a.Accounts.Known(tx, u.ID)
 		return err
 	})
 	if err != nil {
@@ -38,7 +36,7 @@ func (a *Admin) Why(ctx context.Context, u directory.User) (Answer, error) {
 	}
 	_, set := directory.As[directory.PasswordSetter](a.Directory)
 	facts := policy.Facts{Now: a.Store.Now(), User: u, Held: held, CanSet: set, CanOpen: true,
-		Asked: policy.Asked{Skips: acc.Skips, SnoozedUntil: acc.SnoozedUntil, RequiredAgain: acc.RequireAgainAt, FrozenUntil: acc.FrozenUntil}}
+		Asked: acc.Asked()}
 	w := Answer{User: u.Login, Groups: u.Groups}
 	for _, x := range held {
 		w.Registered = append(w.Registered, string(x.Kind))

@@ -35,6 +35,7 @@ const (
 	BrakeOn         = "brake.on" // too many failed resets in the tenant
 	ResetBegun      = "reset.begun"
 	ResetDone       = "reset.done"
+	ResetHeld       = "reset.held" // proven, and made to wait while the tenant is under attack
 	ResetRefused    = "reset.refused"
 	ResetUnsure     = "reset.unsure" // a reset was cut short: the password may have been changed
 	UnlockDone      = "unlock.done"
@@ -51,10 +52,11 @@ const (
 	SessionEnded    = "session.ended"
 	SessionsEnded   = "sessions.ended"
 	GrantRevoked    = "grant.revoked"
-	DeadEnd         = "dead_end" // "Ask your administrator" was shown
-	NotMe           = "not_me"   // "This wasn’t me" was pressed
-	Foreign         = "foreign"  // a flow, code or link came from another browser than its own
-	ProblemMet      = "problem"  // a failure of ours was shown, with a reference number
+	DeadEnd         = "dead_end"       // "Ask your administrator" was shown
+	NotMe           = "not_me"         // "This wasn’t me" was pressed
+	Thawed          = "changes.thawed" // a proof from before the change in question lifted the freeze
+	Foreign         = "foreign"        // a flow, code or link came from another browser than its own
+	ProblemMet      = "problem"        // a failure of ours was shown, with a reference number
 	KeysRotated     = "keys.rotated"
 
 	OperatorUnlock       = "operator.unlock"

@@ -95,6 +95,11 @@ func each(t *testing.T, f func(t *testing.T, r *room)) {
 	storetest.EachClock(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) { f(t, open(t, db, clock)) })
 }
 
+func onOne(t *testing.T, url string, f func(t *testing.T, r *room)) {
+	clock := storetest.NewClock()
+	f(t, open(t, storetest.Open(t, url, store.Options{Now: clock.Now}), clock))
+}
+
 func TestADeedIsJournalledLoggedAndCountedOnceItIsCommitted(t *testing.T) {
 	each(t, func(t *testing.T, r *room) {
 		r.record(Event{Name: MethodBound, User: "u-1", Flow: "flow1", Client: "wiki", Network: "192.0.2.7", Detail: map[string]string{"kind": "totp", "label": "Authenticator app"}})

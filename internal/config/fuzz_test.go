@@ -153,7 +153,7 @@ func FuzzZ10_WhatIsWrittenFromAConfigReadsTheSame(f *testing.F) {
 		}
 		written, err := yaml.Dump(escaped)
 		if err != nil {
-			t.Skip(err)
+			return // nothing that can be written
 		}
 		if err := Parse("x.yaml", written, &second, nil); err != nil {
 			t.Fatalf("%q was written\n%s\nand is refused: %v", text, written, err)

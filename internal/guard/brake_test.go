@@ -111,7 +111,7 @@ func TestRS05FiveMessagesInTenMinutesThenSilence(t *testing.T) {
 	each(t, Options{}, func(h *house) {
 		send := func(user, network string) (ok bool) {
 			h.write(func(tx store.Tx) (err error) {
-				ok, err = h.g().Sent(tx, user, network)
+				ok, err = h.g().Sent(tx, Trial{For: Reset, User: user, Network: network})
 				return err
 			})
 			return ok
@@ -120,7 +120,7 @@ func TestRS05FiveMessagesInTenMinutesThenSilence(t *testing.T) {
 			got := parallel(50, func(i int) (ok bool) {
 				g := h.nodes[i%2]
 				err := g.db.Write(h.Context(), func(tx store.Tx) (err error) {
-					ok, err = g.Sent(tx, "u1", fmt.Sprint("n", i))
+					ok, err = g.Sent(tx, Trial{For: Reset, User: "u1", Network: fmt.Sprint("n", i)})
 					return err
 				})
 				if err != nil {
@@ -169,7 +169,10 @@ func TestOperatorsLiftEachLimit(t *testing.T) {
 				h.many(12, trial)
 			}
 			for range 5 {
-				h.write(func(tx store.Tx) error { _, err := h.g().Sent(tx, "u1", "n"); return err })
+				h.write(func(tx store.Tx) error {
+					_, err := h.g().Sent(tx, Trial{For: Reset, User: "u1", Network: "n"})
+					return err
+				})
 			}
 		}
 		holds := func() map[string]bool {

@@ -392,7 +392,10 @@ func TestA50EveryCounterIsSweptInTheEnd(t *testing.T) {
 			for _, purpose := range []string{SignIn, Reset, Code} {
 				h.wrong(Trial{For: purpose, User: fmt.Sprint("u", i%7), Network: fmt.Sprint("n", i%5), Password: fmt.Sprint(i)})
 			}
-			h.write(func(tx store.Tx) error { _, err := g.Sent(tx, fmt.Sprint("u", i%7), "n"); return err })
+			h.write(func(tx store.Tx) error {
+				_, err := g.Sent(tx, Trial{For: Reset, User: fmt.Sprint("u", i%7), Network: "n"})
+				return err
+			})
 		}
 		clock.Advance(49*time.Hour + time.Minute)
 		if _, err := db.Sweep(t.Context()); err != nil {

@@ -74,7 +74,7 @@ func (g *Guard) crowd(tx store.Tx, key string, now time.Time) (tide, error) {
 // Hold is what counts against a user for one purpose.
 type Hold struct {
 	For      string    // SignIn, Code, Reset or "send"
-	Known    bool      // SignIn and Reset: from browsers she is known to use
+	Known    bool      // all but Code: from browsers she is known to use
 	Failures int       // wrong ones that count; messages, for "send"
 	Until    time.Time // barred until then; zero: not barred
 }
@@ -88,6 +88,9 @@ func (g *Guard) Holds(tx store.Tx, user string) ([]Hold, error) {
 	var holds []Hold
 	for _, v := range all {
 		purpose, rest, _ := strings.Cut(v.Key, "/")
+		if purpose == "send" {
+			_, rest, _ = strings.Cut(rest, "/")
+		}
 		h := Hold{For: purpose, Known: strings.HasPrefix(rest, "known/")}
 		r := g.rules.sends
 		switch purpose {

@@ -42,7 +42,7 @@ func TestTheConfigFileSetsLimitsAndTheRestStaysAsTheManualSays(t *testing.T) {
 		}
 		for i := range 2 {
 			h.write(func(tx store.Tx) error {
-				if ok, err := h.g().Sent(tx, "u1", "n"); err != nil || ok != (i == 0) {
+				if ok, err := h.g().Sent(tx, Trial{For: Reset, User: "u1", Network: "n"}); err != nil || ok != (i == 0) {
 					h.Errorf("message %d: %v %v", i+1, ok, err)
 				}
 				return nil

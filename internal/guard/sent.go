@@ -10,7 +10,8 @@ import (
 
 // Sent counts a message with a code that is about to be queued in the same transaction. False: there have been too many for this user or from this
 // network; nothing must be sent, nothing was counted, and nobody must be told. A name that is nobody is counted like any other.
-func (g *Guard) Sent(tx store.Tx, user, network string) (allowed bool, err error) {
+// Purposes and known browsers are counted apart, so that a stranger who asks for codes in a reset cannot silence their owner's registration.
+func (g *Guard) Sent(tx store.Tx, t Trial) (allowed bool, err error) {
 	now, id := g.now(tx), secret.ID()[:10]
 	count := func(key, owner string, r rule) (ok bool, err error) {
 		err = g.tallies.Change(tx, key, owner, func(v *tally, _ bool) (time.Time, error) {
@@ -20,10 +21,10 @@ func (g *Guard) Sent(tx store.Tx, user, network string) (allowed bool, err error
 		})
 		return ok, err
 	}
-	account := "send/user/" + user
-	if allowed, err = count(account, user, g.rules.sends); err == nil && allowed {
-		if allowed, err = count(sendNetworkKey(network), "", g.rules.sendsNetwork); err == nil && !allowed {
-			err = g.tallies.Change(tx, account, user, func(v *tally, _ bool) (time.Time, error) {
+	account := "send/" + t.For + t.class() + t.User
+	if allowed, err = count(account, t.User, g.rules.sends); err == nil && allowed {
+		if allowed, err = count(sendNetworkKey(t.Network), "", g.rules.sendsNetwork); err == nil && !allowed {
+			err = g.tallies.Change(tx, account, t.User, func(v *tally, _ bool) (time.Time, error) {
 				v.drop(g.rules.sends, id)
 				return v.until(g.rules.sends), nil
 			})

@@ -40,7 +40,7 @@ func (e *WaitError) Error() string {
 }
 
 // Attempt is a Trial that was counted. Whoever holds one may compare the answer, and then says once how it went:
-// Wrong, GiveBack or Right. One that is never heard of again stays counted.
+// Wrong, GiveBack, Right or Undone. One that is never heard of again stays counted.
 type Attempt struct {
 	g     *Guard
 	t     Trial
@@ -142,7 +142,8 @@ func (a *Attempt) Wrong(ctx context.Context) error {
 	})
 }
 
-// GiveBack says that the answer was never compared, as when the directory was down: it counts for nothing.
+// GiveBack says that the answer was never compared, as when the directory was down: it counts for nothing. ctx is that of whoever gave the answer:
+// when she has left, it stays counted. Where a wrong answer takes longer than a right one, leaving early would else be a guess for nothing.
 func (a *Attempt) GiveBack(ctx context.Context) error {
 	if a.ended.Load() {
 		return nil
@@ -162,6 +163,23 @@ func (a *Attempt) Right(tx store.Tx) error {
 	tx.After(func() { a.ended.Store(true) })
 	return nil
 }
+
+// Undone says that the answer was right and that its deed was not done, since its transaction ended with err (nil: it was done). The answer counts
+// for nothing: whoever knows the right one learns nothing by giving it again, so a store that is away, or a second tab that was first, makes
+// no room for a guess and takes none from its owner. Wrong ones stay counted, as they do after GiveBack. An answer that was used up before is
+// no right one. Where nobody knows whether the transaction was committed it may hold Right already: then nothing is taken back, or the
+// network's and the tenant's counters, which are mere numbers, would fall by two. When taking back fails as well, the answer stays counted.
+func (a *Attempt) Undone(ctx context.Context, err error) {
+	if err == nil || errors.Is(err, store.ErrUnknown) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoing)
+	defer cancel()
+	_ = a.GiveBack(ctx)
+}
+
+// undoing is how long taking an answer back may take for one who has left.
+const undoing = 5 * time.Second
 
 func (a *Attempt) write(ctx context.Context, f func(store.Tx) error) error {
 	if err := a.g.db.Write(ctx, f); err != nil {
@@ -212,18 +230,22 @@ func (a *Attempt) lower(tx store.Tx) error {
 
 // account gives the rule and the key of the counter for the user.
 func (g *Guard) account(t Trial) (rule, string) {
-	class := "/unknown/"
-	if t.Known {
-		class = "/known/"
-	}
 	switch t.For {
 	case SignIn:
-		return g.rules.password, SignIn + class + t.User
+		return g.rules.password, SignIn + t.class() + t.User
 	case Reset:
-		return g.rules.proofs, Reset + class + t.User
+		return g.rules.proofs, Reset + t.class() + t.User
 	default:
 		return g.rules.codes, Code + "/" + cmp.Or(t.Authenticator, t.User)
 	}
+}
+
+// class parts the browsers a user is known to use from all others.
+func (t Trial) class() string {
+	if t.Known {
+		return "/known/"
+	}
+	return "/unknown/"
 }
 
 func networkKey(t Trial) string { return t.For + "/network/" + t.Network }

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -143,6 +144,64 @@ func TestAnAttemptEndsOnceAndOnlyWithItsTransaction(t *testing.T) {
 		h.write(a.Right)
 		if n, m := h.failures(trial), crowd(); n != 0 || m != 3 {
 			h.Errorf("%d and %d count after the deed was done, want 0 and 3", n, m)
+		}
+	})
+}
+
+func TestARightAnswerWhoseDeedFailedIsGivenBackAndAWrongOneNever(t *testing.T) {
+	each(t, Options{}, func(h *house) {
+		lost := fmt.Errorf("the deed: %w", store.ErrUnavailable)
+		unsure := fmt.Errorf("the deed: %w: %w", store.ErrUnavailable, store.ErrUnknown)
+		gone, leave := context.WithCancel(h.Context())
+		leave()
+		for _, trial := range []Trial{{For: SignIn, User: "u1", Network: "n", Password: "x"}, {For: Reset, User: "u1", Network: "n"}, {For: Code, User: "u1"}} {
+			crowd := func() (n int) {
+				h.write(func(tx store.Tx) error {
+					v, err := h.g().crowd(tx, networkKey(trial), h.clock.Now())
+					if err != nil {
+						return err
+					}
+					b, err := h.g().brakes.Get(tx, brakeKey)
+					if n = v.sum(); err == nil && trial.For == Reset {
+						n = b.Value.Rush.sum()
+					}
+					return nil
+				})
+				return n
+			}
+			h.many(3, trial)
+			before := crowd()
+			counts := func(what string, want int) {
+				h.Helper()
+				if n := h.failures(trial); n != want {
+					h.Errorf("%s, %s: %d count, want %d", trial.For, what, n, want)
+				}
+				if n := crowd(); n > before+want-3 || before > 0 && n != before+want-3 {
+					h.Errorf("%s, %s: %d count beyond the account, %d before", trial.For, what, n, before)
+				}
+			}
+			for range 20 {
+				h.try(trial).Undone(gone, lost)
+			}
+			counts("a store that was away", 3)
+			a := h.try(trial)
+			a.Undone(h.Context(), nil)
+			counts("a deed that was done, and says so itself", 4)
+			a.Undone(h.Context(), lost)
+			a.Undone(h.Context(), lost)
+			counts("given back twice", 3)
+			a = h.try(trial)
+			a.Undone(h.Context(), unsure)
+			counts("a commit of which nobody knows", 4)
+			if err := a.GiveBack(gone); err == nil {
+				h.Errorf("%s: somebody left before the comparison, and it counts for nothing", trial.For)
+			}
+			counts("somebody left", 4)
+			if err := a.Wrong(h.Context()); err != nil {
+				h.Fatal(err)
+			}
+			a.Undone(h.Context(), lost)
+			counts("a wrong answer", 4)
 		}
 	})
 }

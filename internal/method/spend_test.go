@@ -117,11 +117,11 @@ func race(t *testing.T, h *store.Handle, r method.Result) (won, lost int32) {
 
 func TestA47_AStorageFaultIsNeverAProof(t *testing.T) {
 	for name, build := range scenes() {
+		if !build().once {
+			continue // it spends nothing
+		}
 		t.Run(name, func(t *testing.T) {
 			s := build()
-			if !s.once {
-				t.Skip("this method spends nothing")
-			}
 			calls, failAt := 0, -1
 			broken := errors.New("disk gone")
 			db := storetest.Open(t, storetest.SQLiteURL(t), store.Options{Fault: func(string) error {

@@ -328,7 +328,7 @@ func FuzzZ06_TOTPVerify(f *testing.F) {
 	seed := []byte("12345678901234567890")
 	f.Fuzz(func(t *testing.T, moves []byte, typed string, at int64) {
 		if at < 600 || at > 1<<40 || len(moves) > 200 {
-			t.Skip()
+			return // no such time
 		}
 		m := method.TOTP{}
 		who := claimant("ironman", "f", identity.SignIn, identity.Authenticator{ID: "a", Kind: identity.TOTP, Data: seed})

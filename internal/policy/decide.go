@@ -12,6 +12,9 @@ import (
 // Decide says what stands between the user and her purpose. Raising a requirement never grants more.
 func (p *Policy) Decide(f Facts) Decision {
 	i, r := p.Effective(f.User)
+	if f.Under != nil {
+		r = *f.Under
+	}
 	d := Decision{Rule: i, Administrator: p.Administrator(f.User), Notify: r.Notify || i < 0, Help: r.Help, DeadEnd: r.DeadEnd}
 	d.say("%s", matched(i, d.Administrator))
 	if f.User.State.Barred() {
@@ -49,6 +52,11 @@ func (p *Policy) signIn(d *Decision, r Rule, f Facts) {
 	if !proven(f.Proofs, identity.Password) {
 		d.Password = true
 		d.say("the password is asked for")
+		return
+	}
+	if f.Asked.Doubted {
+		d.Refuse = Doubted
+		d.say("“This wasn’t me” was pressed about the password: it proves nothing until an operator lifts that")
 		return
 	}
 	second := p.usable(r, f, identity.SignIn)
@@ -108,6 +116,10 @@ func (p *Policy) reset(d *Decision, r Rule, f Facts) {
 	}
 	d.Enough = p.suffices(r, done, d.Required)
 	if d.Enough {
+		if at := last(f.Proofs).Add(HotWait); f.For == Reset && f.Hot && d.Required == 1 && f.Now.Before(at) {
+			d.NotBefore = at
+			d.say("resets are under attack here: a reset by one proof waits half an hour")
+		}
 		return
 	}
 	for _, a := range usable {
@@ -119,19 +131,24 @@ func (p *Policy) reset(d *Decision, r Rule, f Facts) {
 }
 
 func (p *Policy) manage(d *Decision, r Rule, f Facts) {
-	if f.Now.Before(f.Asked.FrozenUntil) {
-		d.Refuse = Frozen
-		d.say("changes are frozen: “This wasn’t me” was pressed")
-		return
-	}
 	p.registration(d, r, f)
 	p.fresh(d, r, f)
 	d.Enough = d.Fresh
 }
 
-// fresh asks for a proof no older than ProofAge of the strongest method held; with none held, of the password.
-func (p *Policy) fresh(d *Decision, r Rule, f Facts) {
-	var best []identity.Authenticator
+// last is when the newest of the proofs was given.
+func last(proofs []identity.Proof) time.Time {
+	var at time.Time
+	for _, x := range proofs {
+		if x.At.After(at) {
+			at = x.At
+		}
+	}
+	return at
+}
+
+// strongest lists the authenticators of the strongest kind held.
+func (p *Policy) strongest(f Facts) (best []identity.Authenticator) {
 	for _, a := range f.Held {
 		if a.Suspended || a.BoundAt.Before(f.Asked.RequiredAgain) {
 			continue
@@ -142,6 +159,22 @@ func (p *Policy) fresh(d *Decision, r Rule, f Facts) {
 		case s == p.Traits[best[0].Kind].Strength:
 			best = append(best, a)
 		}
+	}
+	return best
+}
+
+// fresh asks for a proof no older than ProofAge of the strongest method held; with none held, of the password. Where changes are frozen
+// only what was bound before the change in question counts, and its proof lifts the freeze.
+func (p *Policy) fresh(d *Decision, r Rule, f Facts) {
+	frozen := f.Now.Before(f.Asked.FrozenUntil)
+	if frozen {
+		d.say("changes are frozen: “This wasn’t me” was pressed")
+		f.Held = slices.DeleteFunc(slices.Clone(f.Held), func(a identity.Authenticator) bool { return !a.BoundAt.Before(f.Asked.FrozenSince) })
+	}
+	best := p.strongest(f)
+	if frozen && len(best) == 0 {
+		d.Refuse = Frozen
+		return
 	}
 	if len(best) == 0 && r.Registration.Needs == NeedsEmail {
 		if f.Address.ID == "" {
@@ -165,7 +198,7 @@ func (p *Policy) fresh(d *Decision, r Rule, f Facts) {
 		d.Choices = best
 		d.say("a fresh proof of the strongest registered method is asked for")
 	default:
-		d.Fresh = true
+		d.Fresh, d.Thaws = true, frozen
 	}
 }
 
@@ -209,11 +242,6 @@ func (p *Policy) registration(d *Decision, r Rule, f Facts) {
 		return
 	}
 	d.say("%d more to register", d.Missing)
-	if f.Now.Before(f.Asked.FrozenUntil) {
-		d.Refuse = Frozen
-		d.say("changes are frozen: “This wasn’t me” was pressed")
-		return
-	}
 	d.SkipsLeft = -1
 	byCount, byDate := r.Registration.SkipTimes > 0, !r.Registration.SkipUntil.IsZero()
 	if byCount {

@@ -96,6 +96,7 @@ func TestDecide(t *testing.T) {
 			return d.Missing == 1 && slices.Equal(d.Register, []identity.Kind{identity.TOTP})
 		}},
 
+		"a password in doubt lets nobody in":           {nil, Facts{For: SignIn, Proofs: proofs(identity.Password, identity.TOTP), Held: held(identity.TOTP), Asked: Asked{Doubted: true}}, func(d Decision) bool { return d.Refuse == Doubted && !d.Enough }},
 		"reset: one proof of one method":               {nil, Facts{For: Reset, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == "" && !d.Enough && len(d.Choices) == 1 }},
 		"reset: proven":                                {nil, Facts{For: Reset, Held: held(identity.TOTP), Proofs: proofs(identity.TOTP)}, func(d Decision) bool { return d.Enough }},
 		"reset: the password is no proof":              {nil, Facts{For: Reset, Held: held(identity.TOTP), Proofs: proofs(identity.Password)}, func(d Decision) bool { return !d.Enough }},
@@ -116,11 +117,26 @@ func TestDecide(t *testing.T) {
 		"unlock: where the rule lets":                  {nil, Facts{For: Unlock, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == "" }},
 		"unlock: where it does not":                    {func(_ *Policy, r *Rule) { r.Unlock = false }, Facts{For: Unlock, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == OutOfScope }},
 
-		"manage: a fresh password where nothing is held": {nil, Facts{For: Manage, Proofs: proofs(identity.Password)}, func(d Decision) bool { return d.Enough }},
-		"manage: the strongest held (EN-01)":             {nil, Facts{For: Manage, Proofs: proofs(identity.Password, identity.Email), Held: held(identity.TOTP, identity.Email)}, func(d Decision) bool { return !d.Enough && len(d.Choices) == 1 && d.Choices[0].Kind == identity.TOTP }},
-		"manage: proven by it":                           {nil, Facts{For: Manage, Proofs: proofs(identity.Password, identity.TOTP), Held: held(identity.TOTP)}, func(d Decision) bool { return d.Enough }},
-		"manage: a proof too old":                        {nil, Facts{For: Manage, Proofs: old(proofs(identity.Password, identity.TOTP)), Held: held(identity.TOTP)}, func(d Decision) bool { return !d.Enough && d.Password }},
-		"manage: frozen":                                 {nil, Facts{For: Manage, Proofs: proofs(identity.Password), Asked: Asked{FrozenUntil: now.Add(1)}}, func(d Decision) bool { return d.Refuse == Frozen }},
+		"manage: a fresh password where nothing is held":             {nil, Facts{For: Manage, Proofs: proofs(identity.Password)}, func(d Decision) bool { return d.Enough }},
+		"manage: the strongest held (EN-01)":                         {nil, Facts{For: Manage, Proofs: proofs(identity.Password, identity.Email), Held: held(identity.TOTP, identity.Email)}, func(d Decision) bool { return !d.Enough && len(d.Choices) == 1 && d.Choices[0].Kind == identity.TOTP }},
+		"manage: proven by it":                                       {nil, Facts{For: Manage, Proofs: proofs(identity.Password, identity.TOTP), Held: held(identity.TOTP)}, func(d Decision) bool { return d.Enough }},
+		"manage: a proof too old":                                    {nil, Facts{For: Manage, Proofs: old(proofs(identity.Password, identity.TOTP)), Held: held(identity.TOTP)}, func(d Decision) bool { return !d.Enough && d.Password }},
+		"manage: frozen, and what there is is newer than the change": {nil, Facts{For: Manage, Proofs: proofs(identity.Password, identity.TOTP), Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(1), FrozenSince: now.Add(-48 * time.Hour)}}, func(d Decision) bool { return d.Refuse == Frozen && !d.Thaws }},
+		"manage: frozen, something older is asked for": {nil, Facts{For: Manage, Proofs: proofs(identity.Password), Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(1), FrozenSince: now}}, func(d Decision) bool {
+			return d.Refuse == "" && !d.Enough && !d.Thaws && len(d.Choices) == 1
+		}},
+		"manage: frozen, a proof by something older lifts it":        {nil, Facts{For: Manage, Proofs: proofs(identity.Password, identity.TOTP), Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(1), FrozenSince: now}}, func(d Decision) bool { return d.Enough && d.Thaws }},
+		"manage: frozen, what was stopped lifts nothing":             {nil, Facts{For: Manage, Proofs: proofs(identity.Password, identity.TOTP), Held: suspended(held(identity.TOTP)), Asked: Asked{FrozenUntil: now.Add(1), FrozenSince: now}}, func(d Decision) bool { return d.Refuse == Frozen && !d.Enough }},
+		"manage: a freeze without a change is an operator's to lift": {nil, Facts{For: Manage, Proofs: proofs(identity.Password, identity.TOTP), Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(1)}}, func(d Decision) bool { return d.Refuse == Frozen }},
+		"sign-in: frozen and something is missing: something older comes first": {func(_ *Policy, r *Rule) { r.Required = 2 }, Facts{For: SignIn, Proofs: proofs(identity.Password), Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(1), FrozenSince: now}}, func(d Decision) bool {
+			return d.Refuse == "" && !d.Fresh && len(d.Choices) == 1
+		}},
+		"reset: one proof waits while resets are under attack":      {nil, Facts{For: Reset, Held: held(identity.TOTP), Proofs: proofs(identity.TOTP), Hot: true}, func(d Decision) bool { return d.Enough && d.NotBefore.Equal(now.Add(29*time.Minute)) }},
+		"reset: the wait ends":                                      {nil, Facts{For: Reset, Held: held(identity.TOTP), Proofs: []identity.Proof{{Kind: identity.TOTP, Authenticator: "id-totp", At: now.Add(-HotWait)}}, Hot: true}, func(d Decision) bool { return d.Enough && d.NotBefore.IsZero() }},
+		"reset: two proofs wait for nothing":                        {func(_ *Policy, r *Rule) { r.Required = 2 }, Facts{For: Reset, Held: held(identity.TOTP, identity.Email), Proofs: proofs(identity.TOTP, identity.Email), Hot: true}, func(d Decision) bool { return d.Enough && d.NotBefore.IsZero() }},
+		"unlock: keeps the password and waits for nothing":          {nil, Facts{For: Unlock, Held: held(identity.TOTP), Proofs: proofs(identity.TOTP), Hot: true}, func(d Decision) bool { return d.Enough && d.NotBefore.IsZero() }},
+		"reset: a decoy walks under a rule whatever its groups say": {nil, Facts{For: Reset, User: directory.User{ID: "3"}, Held: held(identity.TOTP), Under: ptr(rules())}, func(d Decision) bool { return d.Refuse == "" && len(d.Choices) == 1 }},
+		"manage: frozen": {nil, Facts{For: Manage, Proofs: proofs(identity.Password), Asked: Asked{FrozenUntil: now.Add(1)}}, func(d Decision) bool { return d.Refuse == Frozen }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := c.facts
@@ -137,6 +153,8 @@ func TestDecide(t *testing.T) {
 		})
 	}
 }
+
+func ptr[T any](v T) *T { return &v }
 
 func suspended(list []identity.Authenticator) []identity.Authenticator {
 	for i := range list {
@@ -224,6 +242,19 @@ func TestAccept(t *testing.T) {
 		"P@ssw0rd2026!":                 "common",
 		"111111111111":                  "common",
 		"abababababababab":              "common",
+		"123456123456":                  "common",
+		"abc+12.abc+12.":                "common",
+		"123456789012":                  "common",
+		"098765432109":                  "common",
+		"abcdefghijkl":                  "common",
+		"qwertyuiopas":                  "common",
+		"mnbvcxz12345":                  "common",
+		"ZAQ12wsxCDE3":                  "common",
+		"11223344556677":                "common",
+		"ａｂｃｄｅｆｇｈｉｊｋｌ":                  "common",
+		"720395816402":                  "",
+		"we were as good as new":        "",
+		"abcde, said the teacher":       "",
 		"vibranium2026":                 "common",
 		"i am ironman today":            "contains",
 		"Tony likes cheeseburgers":      "contains",

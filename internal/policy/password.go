@@ -2,6 +2,7 @@ package policy
 
 import (
 	_ "embed"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -55,7 +56,7 @@ func (p Passwords) Accept(password string, context ...string) (rules []Broken, o
 	for _, w := range words {
 		contains = contains || strings.Contains(folded, fold(w))
 	}
-	listed := common[folded] || common[heart(password)] || repeats(folded)
+	listed := common[folded] || common[heart(password)] || repeats(folded) || runs(password)
 	for _, b := range p.Banned {
 		listed = listed || fold(b) == folded
 	}
@@ -84,12 +85,37 @@ func heart(password string) string {
 	return fold(strings.TrimFunc(password, func(r rune) bool { return !unicode.IsLetter(r) }))
 }
 
-// repeats reports whether the whole is one short piece, or one common word, over and over.
+// repeats reports whether the whole is one piece that would be too short by itself, or one common word, over and over.
 func repeats(s string) bool {
 	for n := 1; n <= len(s)/2; n++ {
-		if (n <= 3 || common[s[:n]]) && s == strings.Repeat(s[:n], len(s)/n+1)[:len(s)] {
+		if (n < 8 || common[s[:n]]) && s == strings.Repeat(s[:n], len(s)/n+1)[:len(s)] {
 			return true
 		}
 	}
 	return false
+}
+
+// rows are the keys that lie beside each other, and the columns that fingers run down.
+var rows = []string{"1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertzuiop", "yxcvbnm", "azertyuiop", "qsdfghjklm", "wxcvbn",
+	"1qaz", "2wsx", "3edc", "4rfv", "5tgb", "6yhn", "7ujm", "8ik", "9ol", "0p"}
+
+// runs reports whether the whole is a few runs: along the alphabet, the digits or the keyboard, in either direction or on one key,
+// three characters each and more.
+func runs(password string) bool {
+	text := []rune(strings.ToLower(norm.NFKC.String(password)))
+	n := min(len(text), 1)
+	for i := 1; i < len(text); i++ {
+		if !follows(text[i-1], text[i]) {
+			n++
+		}
+	}
+	return n > 0 && len(text) >= 3*n
+}
+
+func follows(a, b rune) bool {
+	if d := b - a; d >= -1 && d <= 1 && unicode.IsLetter(a) == unicode.IsLetter(b) {
+		return true
+	}
+	there, back := string([]rune{a, b}), string([]rune{b, a})
+	return slices.ContainsFunc(rows, func(r string) bool { return strings.Contains(r, there) || strings.Contains(r, back) })
 }

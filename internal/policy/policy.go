@@ -91,9 +91,14 @@ type Facts struct {
 	Address identity.Authenticator   // the directory's own e-mail address, as one could prove it; zero: there is none
 	Proofs  []identity.Proof
 	Asked   Asked
-	CanSet  bool // the directory can set a forgotten password
-	CanOpen bool // an unlock is possible
+	CanSet  bool  // the directory can set a forgotten password
+	CanOpen bool  // an unlock is possible
+	Hot     bool  // resets are under attack in the whole tenant: a reset by one proof waits
+	Under   *Rule // decide under this rule, whatever the user's groups say: for a decoy; nil: hers
 }
+
+// HotWait is how long a reset by one proof waits, from that proof on, while resets are under attack in the whole tenant.
+const HotWait = 30 * time.Minute
 
 // Asked is what the account remembers of earlier askings.
 type Asked struct {
@@ -101,6 +106,8 @@ type Asked struct {
 	SnoozedUntil  time.Time
 	RequiredAgain time.Time // an operator asked for registration anew: older authenticators do not count
 	FrozenUntil   time.Time
+	FrozenSince   time.Time // the change that "This wasn't me" was about: authenticators bound before lift the freeze; zero: none does
+	Doubted       bool      // "This wasn't me" was pressed about the password: it proves nothing until an operator says otherwise
 }
 
 // Refusal says why something is not possible here; empty: it is.
@@ -112,6 +119,7 @@ const (
 	OutOfScope Refusal = "out_of_scope" // no rule lets this user do it
 	TooFew     Refusal = "too_few"      // fewer usable methods than required
 	Frozen     Refusal = "frozen"       // "This wasn't me" was pressed
+	Doubted    Refusal = "doubted"      // "This wasn't me" was pressed about the password
 	NoSetter   Refusal = "no_setter"    // the directory cannot do it
 	NoAddress  Refusal = "no_address"   // the first registration needs a mail code, and the directory has no address
 )
@@ -125,7 +133,9 @@ type Decision struct {
 	Password      bool                     // the password has to be proven (first)
 	Choices       []identity.Authenticator // what may be proven next, strongest first; empty with Password: the password
 	Enough        bool
-	Fresh         bool // the proofs allow security info to change
+	Fresh         bool      // the proofs allow security info to change
+	Thaws         bool      // Fresh, by an authenticator from before what changes are frozen for: the freeze ends
+	NotBefore     time.Time // reset: enough is proven, and the password may be set from then on; zero: now
 	PasswordDue   bool
 	Missing       int             // methods still to be registered
 	Register      []identity.Kind // kinds that would fill the gap, strongest first
@@ -155,6 +165,21 @@ func (p *Policy) Administrator(u directory.User) bool { return overlap(p.Adminis
 
 // NeverHere reports whether the user is never reset here, whatever a rule says.
 func (p *Policy) NeverHere(u directory.User) bool { return u.Privileged || overlap(p.Never, u.Groups) }
+
+// Resetting lists the rules under which anybody may reset; where none says so, the administrators' floor, which always does.
+func (p *Policy) Resetting() []Rule {
+	var list []Rule
+	for _, r := range p.Rules {
+		if r.Reset {
+			list = append(list, r)
+		}
+	}
+	if len(list) == 0 && len(p.Administrators) > 0 {
+		_, r := p.Effective(directory.User{Groups: p.Administrators[:1]})
+		list = append(list, r)
+	}
+	return list
+}
 
 // Enabled reports whether rule r lets the kind serve the use.
 func (p *Policy) Enabled(r Rule, k identity.Kind, use identity.Use) bool {

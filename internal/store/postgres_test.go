@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,11 +152,11 @@ func TestACommitWhoseAnswerIsLostIsUnknown(t *testing.T) {
 	url := storetest.PostgresURL(t)
 	direct := storetest.Open(t, url, store.Options{})
 	for _, delivered := range []bool{true, false} {
-		line := cutter(t, url)
-		db := storetest.Open(t, line.url, store.Options{})
+		var next atomic.Bool
+		db := storetest.Open(t, storetest.Cutter(t, url, func() (bool, bool) { return next.CompareAndSwap(true, false), delivered }), store.Options{})
 		h := db.Tenant("avengers")
 		key := fmt.Sprint("delivered ", delivered)
-		line.cutAtCommit(delivered)
+		next.Store(true)
 		err := h.Write(t.Context(), note(key))
 		if !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, store.ErrUnknown) {
 			t.Fatalf("%s: got %v", key, err)

@@ -20,6 +20,14 @@ func Client(r *http.Request) netip.Addr {
 // "unknown" when there is no address.
 func Network(r *http.Request) string { return network(Client(r)) }
 
+// ReadNetwork gives the network of an address as an operator types it, "2001:db8::/64" too; empty: it is none.
+func ReadNetwork(s string) string {
+	if a := address(strings.TrimSuffix(s, "/64")); a.IsValid() {
+		return network(a)
+	}
+	return ""
+}
+
 func network(a netip.Addr) string {
 	switch {
 	case !a.IsValid():

@@ -1,4 +1,4 @@
-package store_test
+package storetest
 
 import (
 	"bytes"
@@ -8,24 +8,14 @@ import (
 	"testing"
 )
 
-// line is a connection to PostgreSQL that can be cut in the middle of a word.
-type line struct {
-	url    string
-	cut    atomic.Bool // at the next COMMIT
-	before atomic.Bool // the COMMIT is not delivered
-}
-
-// cutAtCommit cuts the line when the next COMMIT comes by: after the server has it, or before.
-func (l *line) cutAtCommit(delivered bool) {
-	l.before.Store(!delivered)
-	l.cut.Store(true)
-}
-
-// cutter listens on loopback in front of the server of a URL.
-func cutter(t *testing.T, server string) *line {
+// Cutter listens on loopback in front of the PostgreSQL server of a URL, and gives its own. It asks at each COMMIT that comes by whether to
+// cut the line there: after the server has it (delivered), or before. The client learns neither; that is what makes an outcome unknown.
+func Cutter(t testing.TB, server string, at func() (cut, delivered bool)) string {
 	t.Helper()
 	u, err := url.Parse(server)
-	ok(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	q := u.Query()
 	network, address := "tcp", u.Host
 	if folder := q.Get("host"); folder != "" {
@@ -35,23 +25,25 @@ func cutter(t *testing.T, server string) *line {
 	q.Del("port")
 	q.Set("sslmode", "disable")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { listener.Close() })
 	u.Host, u.RawQuery = listener.Addr().String(), q.Encode()
-	l := &line{url: u.String()}
 	go func() {
 		for {
 			client, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			go l.carry(client, network, address)
+			go carry(client, network, address, at)
 		}
 	}()
-	return l
+	return u.String()
 }
 
-func (l *line) carry(client net.Conn, network, address string) {
+// carry is one connection until it is cut or either end closes it.
+func carry(client net.Conn, network, address string, at func() (cut, delivered bool)) {
 	defer client.Close()
 	back, err := net.Dial(network, address)
 	if err != nil {
@@ -80,8 +72,12 @@ func (l *line) carry(client net.Conn, network, address string) {
 		if err != nil {
 			return
 		}
-		if bytes.Contains(b[:n], []byte("COMMIT\x00")) && l.cut.CompareAndSwap(true, false) {
-			if l.before.Load() {
+		cut, delivered := false, false
+		if bytes.Contains(b[:n], []byte("COMMIT\x00")) {
+			cut, delivered = at()
+		}
+		if cut {
+			if !delivered {
 				return
 			}
 			deaf.Store(true)
