@@ -250,12 +250,18 @@ func dot(t *testing.T) []byte {
 // drained waits until nothing waits in the outboxes: whatever was going to be mailed has been.
 func (h *house) drained() {
 	h.t.Helper()
+	h.outbox(`state = 'waiting'`)
+}
+
+// outbox waits until no mail is in such a state.
+func (h *house) outbox(state string) {
+	h.t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		var left int
 		for _, tenant := range h.p.Tenants() {
 			h.write(tenant, func(tx store.Tx) error {
 				var n int
-				err := tx.Row(`SELECT count(*) FROM outbox WHERE tenant = $1 AND state = 'waiting'`).Scan(&n)
+				err := tx.Row(`SELECT count(*) FROM outbox WHERE tenant = $1 AND (` + state + `)`).Scan(&n)
 				left += n
 				return err
 			})
@@ -264,7 +270,7 @@ func (h *house) drained() {
 			return
 		}
 		if time.Now().After(end) {
-			h.t.Fatalf("%d mails wait", left)
+			h.t.Fatalf("%d mails stay where %s", left, state)
 		}
 	}
 }
