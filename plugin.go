@@ -90,6 +90,7 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	if p.templates, err = templates.New(); err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
+	p.templates.Now = p.now
 	if err := p.mail(c.Mail); err != nil {
 		return nil, err
 	}

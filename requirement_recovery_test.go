@@ -169,3 +169,180 @@ func TestA03_AResetSignsNobodyInAndLeavesTheSecondFactor(t *testing.T) {
 		})
 	}
 }
+
+// asked is what a reset asks of a name: the step, and the choices by kind and id.
+func (h *house) asked(login string) string {
+	h.t.Helper()
+	b := h.browser()
+	b.beginReset(login)
+	words := shown(b.last)
+	for _, kind := range []string{"totp", "email"} {
+		if id := b.choice(kind); id != "" {
+			words += " " + kind + "=" + id
+		}
+	}
+	return words
+}
+
+// What is usable is what is registered and enabled now; with too little of it a name is like any that nobody has.
+func TestRS13_WhatIsUsableIsRegisteredAndEnabledNow(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		key, app, mail := h.equip(h.user("ironman").ID, "tony@home.example")
+		h.addUser("avengers", "bare", "Bare", "bare@stark.example", "Avengers")
+		bareKey, bareApp, _ := h.equip(h.user("bare").ID, "")
+		methods := func(m map[string]sparekey.MethodUse, required int) setting {
+			return rule(func(p *sparekey.Policy) { p.Methods, p.Required = m, &required })
+		}
+		two := map[string]sparekey.MethodUse{"totp": {}, "email": {}}
+		if got := h.asked("ironman"); got != "choose totp="+app+" email="+mail {
+			t.Errorf("of two methods is asked %q", got)
+		}
+		if got := h.asked("bare"); got != atApp {
+			t.Errorf("of one method is asked %q", got)
+		}
+		// An app that no rule enables, or for sign-in alone, is no gate, and its code opens nothing.
+		for how, m := range map[string]map[string]sparekey.MethodUse{"disabled": {"email": {}}, "for sign-in alone": {"totp": {For: []string{"sign_in"}}, "email": {}}} {
+			h.restart(methods(m, 1))
+			b := h.browser()
+			b.beginReset("ironman")
+			if b.choice("totp") != "" || shown(b.last) == atApp {
+				t.Errorf("an app that is %s is offered: %q", how, shown(b.last))
+			}
+			for _, form := range [][]string{{"choose", app, "action", "next"}, {"code", h.totp(key, 0), "action", "verify"}} {
+				if b.post(form...); shown(b.last) == atNew || shown(b.last) == atApp {
+					t.Errorf("an app that is %s leads to %q", how, shown(b.last))
+				}
+			}
+		}
+		// Too few: fake choices, the same each time, one's own for each name, that never verify.
+		h.addUser("avengers", "off", "Off", "off@stark.example", "Avengers")
+		h.equip(h.user("off").ID, "off@home.example")
+		if err := h.admin("avengers").SetDisabled(t.Context(), h.user("off"), true, "test"); err != nil {
+			t.Fatal(err)
+		}
+		names := []string{"bare", "hulk", "off", "no-one-1", "no-one-2", "no-one-3"}
+		for _, required := range []int{2, 1} {
+			m := two
+			if required == 1 {
+				m = map[string]sparekey.MethodUse{"totp": {For: []string{"sign_in"}}, "email": {}}
+			}
+			h.restart(methods(m, required))
+			were := map[string]string{}
+			for _, name := range names {
+				were[name] = h.asked(name)
+				if strings.Contains(were[name], bareApp) || idsIn.ReplaceAllString(were[name], "~") != idsIn.ReplaceAllString(were["bare"], "~") {
+					t.Errorf("%s is asked %q, bare %q", name, were[name], were["bare"])
+				}
+				for _, other := range names {
+					if ids := idsIn.FindAllString(were[name], -1); other != name && len(ids) > 0 && slices.Contains(idsIn.FindAllString(were[other], -1), ids[0]) {
+						t.Errorf("%s and %s are offered the same: %q", name, other, were[name])
+					}
+				}
+			}
+			h.clock.Advance(48 * time.Hour)
+			h.restart()
+			for _, name := range names {
+				if now := h.asked(name); now != were[name] || h.asked(strings.ToUpper(" "+name+" ")) != now {
+					t.Errorf("%s was asked %q and is asked %q", name, were[name], now)
+				}
+			}
+			b := h.browser()
+			b.beginReset("bare")
+			if id := b.choice("totp"); id != "" {
+				b.post("choose", id, "action", "next")
+			}
+			if b.post("code", h.totp(bareKey, 0), "action", "verify"); shown(b.last) == atNew || shown(b.last) == atAddress && required == 2 && !strings.Contains(were["bare"], "email") {
+				t.Errorf("with %d required her app is a gate: %q", required, shown(b.last))
+			}
+		}
+		// One end for everybody, at once only where the operator says so.
+		for _, direct := range []bool{false, true} {
+			h.restart(rule(func(p *sparekey.Policy) {
+				if p.DeadEnd = "neutral"; direct {
+					p.DeadEnd = "direct"
+				}
+				p.Methods, p.Required = two, nil
+			}))
+			var end string
+			for _, name := range append([]string{"ironman"}, names[1:]...) {
+				b := h.browser()
+				b.get("/avengers/reset")
+				b.post(append(b.puzzle(), "username", name, "action", "next")...)
+				if at := shown(b.last); (at == atDead) != (direct && name != "ironman") {
+					t.Errorf("with dead_end direct %v, %s meets %q", direct, name, at)
+				}
+				if shown(b.last) != atDead {
+					b.post("what", "forgot", "action", "next")
+					b.post("action", "none")
+				}
+				b.want("Ask your administrator")
+				page := strings.ReplaceAll(regexp.MustCompile(`[A-Z2-7]{4}-[A-Z2-7]{4}-[A-Z2-7]{4}`).ReplaceAllString(plainly(b.last.body), "~"), name, "~")
+				if end == "" {
+					end = page
+				}
+				if page != end {
+					t.Errorf("%s meets another end:\n%s\n---\n%s", name, page, end)
+				}
+			}
+		}
+	})
+}
+
+var idsIn = regexp.MustCompile(`[a-z2-7]{26}`)
+
+// A mailed code has six digits and some minutes, and whoever's password was reset is told (NIST SP 800-63B-4 §4.2).
+func TestRS15_AMailedCodeHasSixDigitsAndMinutesAndAnAdministratorIsAlwaysTold(t *testing.T) {
+	never := false
+	h := open(t, rule(func(p *sparekey.Policy) { p.Notify = &never }), with(func(t *sparekey.Tenant) {
+		t.Limits.Proofs.Count, t.Limits.Proofs.Per, t.Limits.ProofsNetwork.Count, t.Limits.ProofsNetwork.Per = 100, time.Second, 100, time.Second
+		t.Limits.Sends.Count, t.Limits.Sends.Per, t.Limits.SendsNetwork.Count, t.Limits.SendsNetwork.Per = 100, time.Second, 100, time.Second
+	}))
+	h.equip(h.user("ironman").ID, "tony@home.example")
+	b := h.browser()
+	b.beginReset("ironman")
+	b.chooseEmail("tony@home.example")
+	different, code := map[string]bool{}, ""
+	for n := 1; n <= 12; n++ {
+		m := h.await(n, to("tony@home.example", "code"))
+		found := sixDigits.FindAllStringSubmatch(m.text, -1)
+		if len(found) != 1 || !strings.Contains(m.text, "5 minutes") {
+			t.Fatalf("the code's mail says %q", m.text)
+		}
+		code = found[0][1] + found[0][2]
+		different[code] = true
+		if n < 12 {
+			h.clock.Advance(10 * time.Second)
+			b.post("action", "resend")
+		}
+	}
+	if len(different) < 11 {
+		t.Errorf("of twelve codes %d differ", len(different))
+	}
+	if !strings.Contains(b.last.body, `data-expires="300"`) {
+		t.Errorf("the page does not tell of the five minutes")
+	}
+	for _, part := range []string{code[:5], code[1:], code + "0", "0" + code, code[:5] + "x", ""} {
+		if b.post("code", part, "action", "verify"); shown(b.last) != atMail {
+			t.Errorf("%q of %q leads to %q", part, code, shown(b.last))
+		}
+	}
+	if b.post("code", code[:3]+" "+code[3:], "action", "verify"); shown(b.last) != atNew {
+		t.Fatalf("the code as the mail has it is refused: %s", b.last.error())
+	}
+	b.post("new", renewed, "confirm", renewed, "action", "next")
+	b.want("Your password has been reset")
+	// Whatever the rule says, an administrator hears of her own reset.
+	key, _, _ := h.equip(h.user("pepper").ID, "pepper@home.example")
+	r := h.browser()
+	r.beginReset("pepper")
+	r.proveApp(key)
+	r.chooseEmail("pepper@home.example")
+	r.post("code", h.code(1, "pepper@home.example"), "action", "verify")
+	r.post("new", renewed, "confirm", renewed, "action", "next")
+	r.want("Your password has been reset")
+	h.await(1, to("pepper@stark.example", "was reset"))
+	h.await(1, to("pepper@home.example", "was reset"))
+	if n := h.mailedTo("tony@stark.example", "was reset"); n != 0 {
+		t.Errorf("notify: false, and %d notices", n)
+	}
+}
