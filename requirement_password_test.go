@@ -304,9 +304,10 @@ func TestPW10_AServedConfigurationHasNoUserAndNoPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, clock: realClock(), tenant: "avengers", client: &http.Client{}, cfg: &sparekey.Config{}}
+	h := &house{t: t, clock: realClock(), tenant: "avengers", client: &http.Client{}}
 	h.origin = fmt.Sprintf("http://localhost:%d", l.Addr().(*net.TCPAddr).Port)
 	h.issuer = h.origin + "/avengers"
+	h.cfg = &sparekey.Config{Tenants: map[string]sparekey.Tenant{"avengers": {Issuer: h.issuer}}}
 	l.Close()
 	file := filepath.Join(dir, "sparekey.yaml")
 	text := fmt.Sprintf(`
