@@ -9,38 +9,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 )
-
-func TestEveryOAuthRequirementNamesItsTests(t *testing.T) {
-	text, err := os.ReadFile("testdata/oauth.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	known, found := tests(t, ".", "provider"), map[string]bool{}
-	for _, line := range strings.Split(string(text), "\n") {
-		id, names, ok := strings.Cut(line, "|")
-		if !ok || strings.HasPrefix(line, "#") {
-			continue
-		}
-		found[strings.TrimSpace(id)] = true
-		if len(strings.Fields(names)) == 0 {
-			t.Errorf("%s names no test", id)
-		}
-		for _, name := range strings.Fields(names) {
-			if name != "absent" && !known[name] {
-				t.Errorf("%s: there is no test %s", id, name)
-			}
-		}
-	}
-	for n := 1; n <= 13; n++ {
-		if id := fmt.Sprintf("OA-%02d", n); !found[id] {
-			t.Errorf("no line for %s", id)
-		}
-	}
-}
 
 func TestOA01_OA10_NoAddressButTheRegisteredOneIsEverRedirectedTo(t *testing.T) {
 	h := open(t)
