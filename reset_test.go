@@ -55,7 +55,7 @@ func TestAResetByEmailGoesToTheStoredAddressOnly_A11_RS06(t *testing.T) {
 	if b.last.status != 200 || !strings.Contains(b.last.body, `name="code"`) {
 		t.Fatalf("a wrong address looks different: %s", b.last.body)
 	}
-	time.Sleep(1500 * time.Millisecond) // longer than the outbox takes to look
+	h.drained()
 	if codes() != before {
 		t.Fatal("A11: a code was sent for a wrong address")
 	}
