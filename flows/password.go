@@ -46,9 +46,6 @@ func (t *turn) signInTrial(password string) guard.Trial {
 
 // known reports whether this browser has signed this user in before: strangers' failures do not count against it.
 func (t *turn) known() (yes bool) {
-	if t.flow.User == "" {
-		return false
-	}
 	_ = t.Store.Read(t.ctx, func(tx store.Tx) error {
 		yes = t.Guard.KnownBrowser(tx, t.r, string(t.flow.User))
 		return nil
@@ -105,7 +102,14 @@ func (t *turn) actPassword() error {
 		return fmt.Errorf("verify password: %w", err)
 	}
 	t.flow.Due = result.Due
+	unread := t.flow.unproven()
 	t.proven(identity.Proof{Kind: identity.Password, At: t.Now()})
+	if unread {
+		if err := t.Store.Read(t.ctx, t.load); err != nil {
+			attempt.Undone(t.ctx, err)
+			return err
+		}
+	}
 	err = t.advance(func(tx store.Tx) error {
 		if _, err := t.current(tx); err != nil {
 			return err
@@ -158,7 +162,7 @@ func (t *turn) showWait(err error) (templates.Page, error) {
 
 // sent asks guard whether one more message may go out; over the limit it goes nowhere, silently.
 func (t *turn) sent(tx store.Tx) (bool, error) {
-	return t.Guard.Sent(tx, guard.Trial{For: t.counted(), User: t.who(), Known: t.flow.User != "" && t.Guard.KnownBrowser(tx, t.r, string(t.flow.User)), Network: t.network()})
+	return t.Guard.Sent(tx, guard.Trial{For: t.counted(), User: t.who(), Known: t.Guard.KnownBrowser(tx, t.r, string(t.flow.User)), Network: t.network()})
 }
 
 // counted is the purpose under which guard counts this turn's codes.

@@ -138,8 +138,10 @@ func (t *turn) load(tx store.Tx) (err error) {
 	if t.account, err = t.Accounts.Load(tx, t.whom()); err != nil {
 		return err
 	}
-	if t.held, err = t.Accounts.Authenticators(tx, t.whom()); err != nil {
-		return err
+	if !t.flow.unproven() { // what she holds is nobody's business before, and would tell by the time it takes (SECURITY RS-02)
+		if t.held, err = t.Accounts.Authenticators(tx, t.whom()); err != nil {
+			return err
+		}
 	}
 	t.hot = t.flow.Kind == Reset && t.Guard.Hot(tx)
 	if t.flow.Session != "" {
@@ -153,6 +155,12 @@ func (t *turn) load(tx store.Tx) (err error) {
 
 func (t *turn) decide() {
 	f := t.flow
+	if f.unproven() {
+		// Every name meets the same page, whatever policy says of it.
+		t.decision = policy.Decision{Password: true, Required: 1}
+		t.step = Next(*f, t.decision)
+		return
+	}
 	facts := policy.Facts{Now: t.Now(), For: f.purpose(), User: t.user, Held: t.held, Proofs: f.Proofs,
 		CanSet: t.can().set, CanOpen: true,
 		Asked: t.account.Asked(), Hot: t.hot}
@@ -163,11 +171,7 @@ func (t *turn) decide() {
 		facts.Asked, facts.Proofs = policy.Asked{}, nil
 	}
 	t.decision = t.Policy.Decide(facts)
-	t.decision.PasswordDue = t.decision.PasswordDue || f.Kind == SignIn && f.Due && len(f.Proofs) > 0
-	if f.Kind == SignIn && len(f.Proofs) == 0 {
-		// Until something is proven every name meets the same page, whatever policy says of it.
-		t.decision = policy.Decision{Password: true, Required: 1}
-	}
+	t.decision.PasswordDue = t.decision.PasswordDue || f.Kind == SignIn && f.Due
 	// Staged authenticators are proven; only their commit is missing.
 	t.decision.Missing = max(t.decision.Missing-len(f.hidden.Staged), 0)
 	t.decision.Register = slices.DeleteFunc(slices.Clone(t.decision.Register), func(k identity.Kind) bool {

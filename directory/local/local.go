@@ -43,13 +43,22 @@ func Open(h *store.Handle, name string, hasher *secret.Hasher, o Options) *Local
 
 const (
 	// The groups come in the user's own row, one a line: a name has no character that shows nothing.
+	groupsOf    = `COALESCE((SELECT string_agg(group_name, '` + "\n" + `') FROM local_member WHERE tenant = $1 AND directory = $2 AND user_id = `
 	userColumns = `id, login, name, email, email_verified, phone, disabled, admin_locked, locked_until, expired, must_change, privileged, password_at,
-COALESCE((SELECT string_agg(group_name, '` + "\n" + `') FROM local_member WHERE tenant = $1 AND directory = $2 AND user_id = local_user.id), '')`
+` + groupsOf + `local_user.id), '')`
 
-	findUsers = `SELECT 0 AS place, ` + userColumns + ` FROM local_user WHERE tenant = $1 AND directory = $2 AND login_key = $3
-UNION ALL SELECT 1 AS place, ` + userColumns + ` FROM local_user WHERE tenant = $1 AND directory = $2 AND email_key = $4 AND email_key <> ''
-ORDER BY place LIMIT 3`
-	getUser = `SELECT 0 AS place, ` + userColumns + ` FROM local_user WHERE tenant = $1 AND directory = $2 AND id = $3`
+	byLogin = ` FROM local_user WHERE tenant = $1 AND directory = $2 AND login_key = $3`
+	byEmail = ` FROM local_user WHERE tenant = $1 AND directory = $2 AND email_key = $4 AND email_key <> ''`
+	byID    = ` FROM local_user WHERE tenant = $1 AND directory = $2 AND id = $3`
+
+	// Where there is no user the answer is a row all the same, of nobody: reading it is most of what a query costs (SECURITY RS-02).
+	nobodysPlace = 2
+	nobody       = `SELECT 2 AS place, 'aaaaaaaaaaaaaaaaaaaaaaaaaa', 'nobody', 'Nobody At All', 'nobody@invalid.example', 0, '', 0, 0, 0, 0, 0, 0, 0,
+` + groupsOf + `'aaaaaaaaaaaaaaaaaaaaaaaaaa'), 'Nobodies') WHERE NOT EXISTS (SELECT 1`
+
+	findUsers = `SELECT 0 AS place, ` + userColumns + byLogin + ` UNION ALL SELECT 1 AS place, ` + userColumns + byEmail +
+		` UNION ALL ` + nobody + byLogin + `) AND NOT EXISTS (SELECT 1` + byEmail + `) ORDER BY place LIMIT 3`
+	getUser = `SELECT 0 AS place, ` + userColumns + byID + ` UNION ALL ` + nobody + byID + `)`
 )
 
 // Find knows a user by login, compared as loginKey says, or by an e-mail address that no other user has.
@@ -96,7 +105,7 @@ func oneOf(tx store.Tx, query string, args ...any) (found directory.User, err er
 	}
 	for rows.Next() {
 		row, err := scanUser(rows, tx.Now())
-		if err != nil {
+		if err != nil { // ErrNotFound among others: the only row is nobody's
 			return directory.User{}, err
 		}
 		if found.ID != "" && found.ID != row.ID {
@@ -116,7 +125,7 @@ func oneOf(tx store.Tx, query string, args ...any) (found directory.User, err er
 // scanner is what store.Row and store.Rows have in common.
 type scanner interface{ Scan(dest ...any) error }
 
-// scanUser reads a place, which is dropped, and userColumns.
+// scanUser reads a place and userColumns. ErrNotFound: the row is nobody's.
 func scanUser(row scanner, now time.Time) (directory.User, error) {
 	var u directory.User
 	var place int64
@@ -128,6 +137,9 @@ func scanUser(row scanner, now time.Time) (directory.User, error) {
 	if groups != "" {
 		u.Groups = strings.Split(groups, "\n")
 		slices.Sort(u.Groups) // here, since the engines sort differently
+	}
+	if err == nil && place == nobodysPlace {
+		err = directory.ErrNotFound
 	}
 	return u, err
 }

@@ -68,12 +68,13 @@ type Options struct {
 }
 
 const (
-	keep    = 3 * 24 * time.Hour // how long a message without an end of its own is tried
-	limit   = 30 * time.Second   // how long one try may take
-	lease   = 3 * limit          // how long a row belongs to the round that took it
-	batch   = 8                  // rows in a round, sent side by side
-	rounds  = 3                  // rounds side by side, so that one slow server of a recipient does not stop the others
-	history = 7 * 24 * time.Hour // how long the bare row of a finished message stays for whoever asks what became of it
+	keep    = 3 * 24 * time.Hour    // how long a message without an end of its own is tried
+	limit   = 30 * time.Second      // how long one try may take
+	lease   = 3 * limit             // how long a row belongs to the round that took it
+	batch   = 8                     // rows in a round, sent side by side
+	rounds  = 3                     // rounds side by side, so that one slow server of a recipient does not stop the others
+	breath  = 25 * time.Millisecond // how long after a commit a round begins, so that the request which queued something has been answered (SECURITY RS-02, RS-03)
+	history = 7 * 24 * time.Hour    // how long the bare row of a finished message stays for whoever asks what became of it
 )
 
 // Outbox is one tenant's. It is safe for concurrent use.
@@ -117,6 +118,12 @@ func (o *Outbox) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-o.wake:
+			// The page that the deed belongs to is answered first: sending at once would slow it down, and tell that there is something to send.
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(breath):
+			}
 		case <-tick.C:
 		}
 		under.Go(func() {

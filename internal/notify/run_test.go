@@ -46,6 +46,20 @@ func TestRunWakesWhenADeedIsCommitted(t *testing.T) {
 	})
 }
 
+func TestRS02_ARoundBeginsWhenThePageHasBeenAnswered(t *testing.T) {
+	each(t, func(t *testing.T, r *room) {
+		c := make(chan Envelope, 1)
+		r.fail = func(e Envelope) error { c <- e; return nil }
+		r.running() // it looks by itself in a second
+		begin := time.Now()
+		r.queue(code("ironman@stark.example", "482913"))
+		r.arrives(c, "ironman@stark.example")
+		if took := time.Since(begin); took < breath {
+			t.Errorf("sent %v after it was queued, while the page was still being answered", took)
+		}
+	})
+}
+
 func TestRunFindsWhatAnotherProcessQueued(t *testing.T) {
 	each(t, func(t *testing.T, r *room) {
 		c := make(chan Envelope, 1)
