@@ -109,7 +109,7 @@ func (t Tenant) check(s faults, path string) {
 	for name, text := range t.Limits.Check() {
 		s.Fault(path+".limits."+name, "%s", text)
 	}
-	resets := slices.ContainsFunc(t.Policies, func(p Policy) bool { return p.Reset })
+	resets := len(t.Administrators.Groups) > 0 || slices.ContainsFunc(t.Policies, func(p Policy) bool { return p.Reset })
 	switch t.Captcha.Type {
 	case "", "proof_of_work", "image":
 	case "none":

@@ -173,9 +173,19 @@ func written(t *testing.T, text string) string {
 func TestEveryConfigurationOfTheREADMEIsGood(t *testing.T) {
 	files := blocks(t, "yaml")
 	for i, text := range files {
-		if _, err := sparekey.LoadConfig(written(t, text)); err != nil {
+		cfg, err := sparekey.LoadConfig(written(t, text))
+		if err != nil {
 			t.Errorf("configuration %d: %v", i+1, err)
+			continue
 		}
+		// It opens as well: on another database, without the files of its listener and its mail server.
+		cfg.Database, cfg.Keyring, cfg.TLS, cfg.Mail.SMTP = "sqlite:"+filepath.Join(t.TempDir(), "x.db"), "", nil, nil
+		p, err := sparekey.Open(t.Context(), cfg)
+		if err != nil {
+			t.Errorf("configuration %d does not open: %v", i+1, err)
+			continue
+		}
+		p.Close()
 	}
 	smallest, err := sparekey.LoadConfig(written(t, files[0]))
 	if err != nil {

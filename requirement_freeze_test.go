@@ -397,3 +397,73 @@ func TestLG01_WrongPuzzlesBindingsAndOldPasswordsAreJournalled(t *testing.T) {
 		t.Errorf("%d waits are journalled", n)
 	}
 }
+
+// Every spelling of a name meets the same page, whether it is somebody's who cannot reset or nobody's; and how many addresses somebody
+// has, or which method she is asked for first, is not seen.
+func TestRS01_SpellingsAndPreferencesTellNothing(t *testing.T) {
+	h := open(t)
+	for _, spellings := range [][]string{{"nobody3", "NOBODY3", " nobody3 ", "\uFF4Eobody3"}, {"hulk", "HULK", "\uFF48ulk", "bruce@banner.example"}} {
+		for _, s := range spellings[1:] {
+			if h.entered(s, "forgot") != strings.ReplaceAll(h.entered(spellings[0], "forgot"), spellings[0], s) {
+				t.Errorf("%q and %q meet different pages", spellings[0], s)
+			}
+		}
+	}
+	b := withEmail(t, h)
+	before := h.entered("ironman", "forgot")
+	b.manage("action", "default", "id", b.ids("email")[0])
+	b.addEmail("tony@away.example", 1)
+	if after := h.entered("ironman", "forgot"); after != before {
+		t.Errorf("her preference or her second address shows:\n%s\n---\n%s", before, after)
+	}
+	r := h.browser()
+	r.beginReset("ironman")
+	r.chooseEmail("tony@away.example")
+	r.post("code", h.code(2, "tony@away.example"), "action", "verify")
+	r.want("Choose a new password") // any of her addresses is one
+}
+
+// A second factor that is suspended by a notice's link is not switched off by it.
+func TestEN05_StoppingAMethodDoesNotTurnTheSecondFactorOff(t *testing.T) {
+	h := open(t, rule(func(p *sparekey.Policy) { p.SecondFactor, p.AcceptSingle = "when_registered", true }))
+	b := h.browser()
+	b.register("ironman")
+	h.press(linkOf(h.await(1, to("tony@stark.example", "added"))))
+	mallory := h.browser()
+	mallory.authorize()
+	mallory.password("ironman", password)
+	mallory.want("Ask your administrator")
+	if mallory.authorize("prompt", "none").query("code") != "" {
+		t.Error("the password alone signs in")
+	}
+}
+
+// An unlock by one method gives the codes of another no fresh tries.
+func TestA16_AnUnlockClearsNoCodes(t *testing.T) {
+	h := open(t, rule(func(p *sparekey.Policy) {
+		p.SecondFactor = "when_registered"
+		p.Methods = map[string]sparekey.MethodUse{"totp": {}, "email": {For: []string{"reset"}}}
+		p.AcceptSingle = true
+	}))
+	owner := withEmail(t, h)
+	m := h.browser()
+	m.authorize()
+	m.password("ironman", password)
+	for n := range 6 {
+		m.post("code", h.wrongCode(owner.key, n), "action", "verify")
+	}
+	if !strings.Contains(m.last.error(), "too many") {
+		t.Fatalf("six wrong codes: %q", m.last.error())
+	}
+	u := h.browser()
+	u.get("/avengers/reset")
+	u.post(append(u.puzzle(), "username", "ironman", "action", "next")...)
+	u.post("what", "locked", "action", "next")
+	u.chooseEmail("tony@home.example")
+	u.post("code", h.code(2, "tony@home.example"), "action", "verify")
+	u.want("Your account is unlocked")
+	m.post("code", h.wrongCode(owner.key, 7), "action", "verify")
+	if !strings.Contains(m.last.error(), "too many") {
+		t.Errorf("after an unlock by mail the app’s codes may be guessed anew: %q", m.last.error())
+	}
+}

@@ -10,10 +10,9 @@ import (
 )
 
 // decoy invents what stands behind a name that cannot reset: a rule that lets it, drawn among those that let anybody, so that no rule's
-// users stand out, and enough methods, the same ones each time, none of which ever verifies. A stranger sees no difference
+// users stand out, and enough methods, the same ones for every spelling, none of which ever verifies. A stranger sees no difference
 // (SECURITY RS-01, RS-13).
-func (f *Flows) decoy(login string) (*policy.Rule, []identity.Authenticator) {
-	name := normalLogin(login)
+func (f *Flows) decoy(name string) (*policy.Rule, []identity.Authenticator) {
 	draw := sha256.Sum256([]byte(f.mac.Sum("decoy", name)))
 	var rule policy.Rule
 	if rules := f.Policy.Resetting(); len(rules) > 0 {

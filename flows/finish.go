@@ -246,7 +246,7 @@ func (t *turn) unlock() error {
 	}
 	t.flow.Done = true
 	return t.commit(func(tx store.Tx) error {
-		if err := t.Guard.Lift(tx, string(t.flow.User), guard.SignIn, guard.Code, guard.Reset); err != nil {
+		if err := t.Guard.Lift(tx, string(t.flow.User), guard.SignIn, guard.Reset); err != nil {
 			return err
 		}
 		if err := t.tell(tx, "account_unlocked", func(l templates.Letter) templates.Mail { return templates.AccountUnlocked{Letter: l} }); err != nil {

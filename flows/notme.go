@@ -46,7 +46,12 @@ func (f *Flows) notMePost(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.Sessions.Expire(w)
-	f.render(w, r, templates.NotMeDone{Frame: f.frame(r, browser)}, http.StatusOK)
+	http.Redirect(w, r, f.Prefix+"/not-me", http.StatusSeeOther)
+}
+
+// notMeDone says what the button has done.
+func (f *Flows) notMeDone(w http.ResponseWriter, r *http.Request) {
+	f.render(w, r, templates.NotMeDone{Frame: f.frame(r, f.browser(r))}, http.StatusOK)
 }
 
 func (f *Flows) stop(r *http.Request) error {

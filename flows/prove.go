@@ -42,11 +42,17 @@ func (t *turn) showProve() (templates.Page, error) {
 		Other: len(t.choices()) > 1, None: true, Back: t.flow.Kind == Manage}, nil
 }
 
+// alike reports whether one choice stands for both authenticators. In a reset labels are not shown, and one entry stands for all of a kind:
+// how many addresses somebody has is nobody's business (SECURITY RS-01).
+func (t *turn) alike(a, b identity.Authenticator) bool {
+	return a.Kind == b.Kind && (a.Label == b.Label || t.flow.Kind == Reset)
+}
+
 // choices are the ways to prove, one entry for authenticators that look alike (two authenticator apps share one code field).
 func (t *turn) choices() []identity.Authenticator {
 	var list []identity.Authenticator
 	for _, c := range t.decision.Choices {
-		if !slices.ContainsFunc(list, func(x identity.Authenticator) bool { return x.Kind == c.Kind && x.Label == c.Label }) {
+		if !slices.ContainsFunc(list, func(x identity.Authenticator) bool { return t.alike(x, c) }) {
 			list = append(list, c)
 		}
 	}
@@ -115,7 +121,7 @@ func (t *turn) claimant(choice string) method.Claimant {
 				c.Authenticators = append(c.Authenticators, a)
 			}
 			for _, b := range t.held {
-				if b.Kind == a.Kind && b.Label == a.Label && !b.Suspended {
+				if t.alike(a, b) && !b.Suspended {
 					c.Authenticators = append(c.Authenticators, b)
 				}
 			}

@@ -222,8 +222,11 @@ func (f *Flows) endSessions(ctx context.Context, r *http.Request, v *visit, do, 
 			}
 		} else {
 			s, err := f.Sessions.Find(tx, id, v.session.User)
-			if err != nil {
+			if errors.Is(err, session.ErrNone) {
 				return store.ErrNotFound
+			}
+			if err != nil {
+				return err
 			}
 			here = s.ID == v.session.ID
 			if err := f.Sessions.End(tx, s.Key); err != nil {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/account"
@@ -167,7 +166,7 @@ func (t *turn) decide() {
 	facts.Address = t.directoryAddress(t.user)
 	if f.Decoy && f.Kind == Reset {
 		facts.User = directory.User{Login: f.Login}
-		facts.Under, facts.Held = t.decoy(f.Login)
+		facts.Under, facts.Held = t.decoy(t.who())
 		facts.Asked, facts.Proofs = policy.Asked{}, nil
 	}
 	t.decision = t.Policy.Decide(facts)
@@ -278,7 +277,7 @@ func (t *turn) who() string {
 	if t.flow.User != "" {
 		return string(t.flow.User)
 	}
-	return t.Journal.Unknown(normalLogin(t.flow.Login))
+	return t.Journal.Unknown(t.flow.Login)
 }
 
 // whoever is who, or empty while nobody has been named.
@@ -304,6 +303,3 @@ func (f *Flows) can() abilities {
 	_, c := directory.As[directory.PasswordChanger](f.Directory)
 	return abilities{v, s, c}
 }
-
-// normalLogin is how a name that is nobody is counted, so that spellings of it share one counter.
-func normalLogin(s string) string { return strings.ToLower(strings.TrimSpace(s)) }

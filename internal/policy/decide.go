@@ -70,6 +70,11 @@ func (p *Policy) signIn(d *Decision, r Rule, f Facts) {
 			}
 		}
 	}
+	if r.SecondFactor == WhenRegistered && len(second) == 0 && p.stopped(r, f) {
+		d.Refuse = Frozen
+		d.say("the second factor was suspended by “This wasn’t me”: the password alone is not enough again")
+		return
+	}
 	d.PasswordDue = f.User.State&(directory.Expired|directory.MustChange) != 0
 	if d.PasswordDue {
 		d.say("the password has expired or must be changed")
@@ -255,6 +260,13 @@ func (p *Policy) registration(d *Decision, r Rule, f Facts) {
 	}
 }
 
+// stopped reports whether a second factor was suspended while changes are frozen. A notice's link must not turn the second factor off.
+func (p *Policy) stopped(r Rule, f Facts) bool {
+	return f.Now.Before(f.Asked.FrozenUntil) && slices.ContainsFunc(f.Held, func(a identity.Authenticator) bool {
+		return a.Suspended && p.Enabled(r, a.Kind, identity.SignIn)
+	})
+}
+
 // usable lists the authenticators that count for the use under rule r, strongest first, the default one before its equals.
 func (p *Policy) usable(r Rule, f Facts, use identity.Use) []identity.Authenticator {
 	var list []identity.Authenticator
@@ -264,7 +276,7 @@ func (p *Policy) usable(r Rule, f Facts, use identity.Use) []identity.Authentica
 		}
 	}
 	slices.SortStableFunc(list, func(a, b identity.Authenticator) int {
-		if a.Default != b.Default {
+		if a.Default != b.Default && use != identity.Reset { // in a reset every name meets the same order (SECURITY RS-01)
 			if a.Default {
 				return -1
 			}

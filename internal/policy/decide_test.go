@@ -96,26 +96,28 @@ func TestDecide(t *testing.T) {
 			return d.Missing == 1 && slices.Equal(d.Register, []identity.Kind{identity.TOTP})
 		}},
 
-		"a password in doubt lets nobody in":           {nil, Facts{For: SignIn, Proofs: proofs(identity.Password, identity.TOTP), Held: held(identity.TOTP), Asked: Asked{Doubted: true}}, func(d Decision) bool { return d.Refuse == Doubted && !d.Enough }},
-		"reset: one proof of one method":               {nil, Facts{For: Reset, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == "" && !d.Enough && len(d.Choices) == 1 }},
-		"reset: proven":                                {nil, Facts{For: Reset, Held: held(identity.TOTP), Proofs: proofs(identity.TOTP)}, func(d Decision) bool { return d.Enough }},
-		"reset: the password is no proof":              {nil, Facts{For: Reset, Held: held(identity.TOTP), Proofs: proofs(identity.Password)}, func(d Decision) bool { return !d.Enough }},
-		"reset: too few methods":                       {func(_ *Policy, r *Rule) { r.Required = 2 }, Facts{For: Reset, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == TooFew }},
-		"reset: the same method twice is one (RS-12)":  {func(_ *Policy, r *Rule) { r.Required = 2 }, Facts{For: Reset, Held: append(held(identity.TOTP), identity.Authenticator{ID: "id-2", Kind: identity.TOTP})}, func(d Decision) bool { return d.Refuse == TooFew }},
-		"reset: after one of two the other is offered": {func(_ *Policy, r *Rule) { r.Required = 2 }, Facts{For: Reset, Held: held(identity.TOTP, identity.Email), Proofs: proofs(identity.TOTP)}, func(d Decision) bool { return !d.Enough && len(d.Choices) == 1 && d.Choices[0].Kind == identity.Email }},
-		"reset: disabled method":                       {func(_ *Policy, r *Rule) { delete(r.Methods, identity.TOTP) }, Facts{For: Reset, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == TooFew }},
-		"reset: method for sign-in only":               {func(_ *Policy, r *Rule) { r.Methods[identity.TOTP] = []identity.Use{identity.SignIn} }, Facts{For: Reset, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == TooFew }},
-		"reset: two kinds of factor where asked":       {func(_ *Policy, r *Rule) { r.Required, r.DifferentFactors = 2, true }, Facts{For: Reset, Held: held(identity.TOTP, identity.Email)}, func(d Decision) bool { return d.Refuse == TooFew }},
-		"reset: out of scope":                          {nil, Facts{For: Reset, User: directory.User{ID: "3"}, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == OutOfScope }},
-		"reset: switched off":                          {func(_ *Policy, r *Rule) { r.Reset = false }, Facts{For: Reset, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == OutOfScope }},
-		"reset: never here comes first":                {nil, Facts{For: Reset, User: directory.User{ID: "1", Groups: []string{"Avengers", "Service"}}, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == NeverHere }},
-		"reset: privileged in the directory":           {nil, Facts{For: Reset, User: directory.User{ID: "1", Groups: []string{"Avengers", "IT"}, Privileged: true}, Held: held(identity.TOTP, identity.Email)}, func(d Decision) bool { return d.Refuse == NeverHere }},
-		"reset: frozen":                                {nil, Facts{For: Reset, Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(1)}}, func(d Decision) bool { return d.Refuse == Frozen }},
-		"reset: a directory that cannot":               {nil, Facts{For: Reset, Held: held(identity.TOTP), CanSet: false}, func(d Decision) bool { return d.Refuse == NoSetter }},
-		"reset: administrators need two (RS-12)":       {nil, Facts{For: Reset, User: pepper, Held: held(identity.TOTP), Proofs: proofs(identity.TOTP)}, func(d Decision) bool { return d.Refuse == TooFew && d.Administrator }},
-		"reset: an administrator outside every rule":   {nil, Facts{For: Reset, User: directory.User{ID: "4", Groups: []string{"IT"}}, Held: held(identity.TOTP, identity.Email)}, func(d Decision) bool { return d.Refuse == "" && d.Required == 2 }},
-		"unlock: where the rule lets":                  {nil, Facts{For: Unlock, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == "" }},
-		"unlock: where it does not":                    {func(_ *Policy, r *Rule) { r.Unlock = false }, Facts{For: Unlock, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == OutOfScope }},
+		"frozen: a suspended second factor is still asked for, and proves nothing": {func(_ *Policy, r *Rule) { r.SecondFactor = WhenRegistered }, Facts{For: SignIn, Proofs: proofs(identity.Password, identity.TOTP), Held: suspended(held(identity.TOTP)), Asked: Asked{FrozenUntil: now.Add(1), FrozenSince: now}}, func(d Decision) bool { return d.Refuse == Frozen && !d.Enough }},
+		"reset: the one asked first at sign-in is not first here":                  {nil, Facts{For: Reset, Held: preferred(held(identity.Email, identity.TOTP))}, func(d Decision) bool { return len(d.Choices) == 2 && d.Choices[0].Kind == identity.TOTP }},
+		"a password in doubt lets nobody in":                                       {nil, Facts{For: SignIn, Proofs: proofs(identity.Password, identity.TOTP), Held: held(identity.TOTP), Asked: Asked{Doubted: true}}, func(d Decision) bool { return d.Refuse == Doubted && !d.Enough }},
+		"reset: one proof of one method":                                           {nil, Facts{For: Reset, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == "" && !d.Enough && len(d.Choices) == 1 }},
+		"reset: proven":                                                            {nil, Facts{For: Reset, Held: held(identity.TOTP), Proofs: proofs(identity.TOTP)}, func(d Decision) bool { return d.Enough }},
+		"reset: the password is no proof":                                          {nil, Facts{For: Reset, Held: held(identity.TOTP), Proofs: proofs(identity.Password)}, func(d Decision) bool { return !d.Enough }},
+		"reset: too few methods":                                                   {func(_ *Policy, r *Rule) { r.Required = 2 }, Facts{For: Reset, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == TooFew }},
+		"reset: the same method twice is one (RS-12)":                              {func(_ *Policy, r *Rule) { r.Required = 2 }, Facts{For: Reset, Held: append(held(identity.TOTP), identity.Authenticator{ID: "id-2", Kind: identity.TOTP})}, func(d Decision) bool { return d.Refuse == TooFew }},
+		"reset: after one of two the other is offered":                             {func(_ *Policy, r *Rule) { r.Required = 2 }, Facts{For: Reset, Held: held(identity.TOTP, identity.Email), Proofs: proofs(identity.TOTP)}, func(d Decision) bool { return !d.Enough && len(d.Choices) == 1 && d.Choices[0].Kind == identity.Email }},
+		"reset: disabled method":                                                   {func(_ *Policy, r *Rule) { delete(r.Methods, identity.TOTP) }, Facts{For: Reset, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == TooFew }},
+		"reset: method for sign-in only":                                           {func(_ *Policy, r *Rule) { r.Methods[identity.TOTP] = []identity.Use{identity.SignIn} }, Facts{For: Reset, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == TooFew }},
+		"reset: two kinds of factor where asked":                                   {func(_ *Policy, r *Rule) { r.Required, r.DifferentFactors = 2, true }, Facts{For: Reset, Held: held(identity.TOTP, identity.Email)}, func(d Decision) bool { return d.Refuse == TooFew }},
+		"reset: out of scope":                                                      {nil, Facts{For: Reset, User: directory.User{ID: "3"}, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == OutOfScope }},
+		"reset: switched off":                                                      {func(_ *Policy, r *Rule) { r.Reset = false }, Facts{For: Reset, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == OutOfScope }},
+		"reset: never here comes first":                                            {nil, Facts{For: Reset, User: directory.User{ID: "1", Groups: []string{"Avengers", "Service"}}, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == NeverHere }},
+		"reset: privileged in the directory":                                       {nil, Facts{For: Reset, User: directory.User{ID: "1", Groups: []string{"Avengers", "IT"}, Privileged: true}, Held: held(identity.TOTP, identity.Email)}, func(d Decision) bool { return d.Refuse == NeverHere }},
+		"reset: frozen":                                                            {nil, Facts{For: Reset, Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(1)}}, func(d Decision) bool { return d.Refuse == Frozen }},
+		"reset: a directory that cannot":                                           {nil, Facts{For: Reset, Held: held(identity.TOTP), CanSet: false}, func(d Decision) bool { return d.Refuse == NoSetter }},
+		"reset: administrators need two (RS-12)":                                   {nil, Facts{For: Reset, User: pepper, Held: held(identity.TOTP), Proofs: proofs(identity.TOTP)}, func(d Decision) bool { return d.Refuse == TooFew && d.Administrator }},
+		"reset: an administrator outside every rule":                               {nil, Facts{For: Reset, User: directory.User{ID: "4", Groups: []string{"IT"}}, Held: held(identity.TOTP, identity.Email)}, func(d Decision) bool { return d.Refuse == "" && d.Required == 2 }},
+		"unlock: where the rule lets":                                              {nil, Facts{For: Unlock, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == "" }},
+		"unlock: where it does not":                                                {func(_ *Policy, r *Rule) { r.Unlock = false }, Facts{For: Unlock, Held: held(identity.TOTP)}, func(d Decision) bool { return d.Refuse == OutOfScope }},
 
 		"manage: a fresh password where nothing is held":             {nil, Facts{For: Manage, Proofs: proofs(identity.Password)}, func(d Decision) bool { return d.Enough }},
 		"manage: the strongest held (EN-01)":                         {nil, Facts{For: Manage, Proofs: proofs(identity.Password, identity.Email), Held: held(identity.TOTP, identity.Email)}, func(d Decision) bool { return !d.Enough && len(d.Choices) == 1 && d.Choices[0].Kind == identity.TOTP }},
@@ -152,6 +154,11 @@ func TestDecide(t *testing.T) {
 			}
 		})
 	}
+}
+
+func preferred(list []identity.Authenticator) []identity.Authenticator {
+	list[0].Default = true
+	return list
 }
 
 func ptr[T any](v T) *T { return &v }
