@@ -40,7 +40,7 @@ func (f *Flows) letter(u directory.User, where string) templates.Letter {
 func (f *Flows) alarm(tx store.Tx, user directory.UserID, event, authenticator string) (link string, err error) {
 	token := secret.Token()
 	err = f.alarms.Add(tx, secret.Digest(token), string(user), f.Now().Add(notMeLasts),
-		stoppable{User: user, Authenticator: authenticator, Event: event, At: f.Now()})
+		stoppable{User: user, Authenticator: authenticator, Event: event, At: tx.Now()}) // the very time of what was bound in this transaction: none of it is older
 	return f.absolute("/not-me", token), err
 }
 
@@ -85,6 +85,9 @@ func (f *Flows) addresses(u directory.User, held []identity.Authenticator) []str
 	}
 	add(u.Email)
 	for _, a := range held {
+		if a.Suspended {
+			continue // it may be a thief's: nothing goes there, least of all a link
+		}
 		if m, ok := f.Methods[a.Kind].(interface {
 			Address(identity.Authenticator) string
 		}); ok {
