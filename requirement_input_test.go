@@ -339,6 +339,7 @@ func TestA11_AnAddressThatLooksLikeARegisteredOneDoesNotTakeItsPlace(t *testing.
 	b := h.browser()
 	b.register("vision")
 	b.addEmail(stored, 1)
+	h.drained()
 	since := len(h.mails.all())
 	h.clock.Advance(time.Minute)
 	h.browser().reset("vision", b.key, renewed)

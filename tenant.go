@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -243,7 +244,7 @@ func (c Tenant) provider(name string) provider.Config {
 	pc := provider.Config{Issuer: c.Issuer, Name: name, Access: time.Duration(c.Tokens.Access), ID: time.Duration(c.Tokens.ID),
 		RefreshIdle: time.Duration(c.Tokens.RefreshIdle), RefreshAbsolute: time.Duration(c.Tokens.RefreshAbsolute), Languages: c.Languages}
 	for _, k := range c.Clients {
-		pc.Clients = append(pc.Clients, provider.Client{ID: k.ID, Name: cmp.Or(k.Name, k.ID), Secret: secret.Text(k.Secret.Reveal()), Public: k.Public, Native: k.Public,
+		pc.Clients = append(pc.Clients, provider.Client{ID: k.ID, Name: cmp.Or(k.Name, k.ID), Secret: secret.Text(k.Secret.Reveal()), Public: k.Public, Native: k.Public && slices.ContainsFunc(k.RedirectURIs, func(u string) bool { return !strings.HasPrefix(u, "http") }),
 			RedirectURIs: k.RedirectURIs, PostLogoutRedirectURIs: k.PostLogoutURIs, AuthMethod: k.AuthMethod, IDTokenAlg: k.IDTokenAlg,
 			Grants: k.Grants, Scopes: k.Scopes, PKCERequired: k.PKCE == "required", Groups: k.Groups, ClaimsInIDToken: k.ClaimsInID})
 	}
