@@ -467,3 +467,28 @@ func TestA16_AnUnlockClearsNoCodes(t *testing.T) {
 		t.Errorf("after an unlock by mail the app’s codes may be guessed anew: %q", m.last.error())
 	}
 }
+
+// A thief who adds a method and then deletes hers is stopped by the notice of either: his own method lifts nothing.
+func TestEN05_WhatIsLeftAfterADeletionLiftsNoFreeze(t *testing.T) {
+	h := open(t)
+	b := h.browser()
+	b.register("ironman")
+	b.addEmail("thief@evil.example", 1)
+	b.manage("action", "delete", "id", b.ids("totp")[0])
+	b.post("action", "delete")
+	h.press(linkOf(h.await(1, to("tony@stark.example", "deleted"))))
+	thief := h.browser()
+	thief.authorize()
+	thief.password("ironman", password)
+	thief.get("/avengers/security-info")
+	thief.want("Security info")
+	if !strings.Contains(thief.last.body, "Ask your administrator") {
+		t.Error("the page promises that something lifts the freeze")
+	}
+	thief.get("/avengers/reset")
+	thief.beginReset("ironman")
+	thief.chooseEmail("thief@evil.example")
+	if h.mailedTo("thief@evil.example", "code") != 1 || h.journalled("changes.thawed", "", "") != 0 {
+		t.Error("his own method goes on")
+	}
+}

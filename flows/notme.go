@@ -98,7 +98,8 @@ func (f *Flows) stop(r *http.Request) error {
 }
 
 // freeze stops changes. Who has set a password could sign in with it: until an operator says otherwise it proves nothing,
-// and since the methods that set it are in doubt as well, none of them lifts the freeze.
+// and since the methods that set it are in doubt as well, none of them lifts the freeze. Neither does what is left after a method was
+// deleted: whoever deleted it may have put his own there just before.
 func (f *Flows) freeze(tx store.Tx, a stoppable) error {
 	change := a.At
 	switch a.Event {
@@ -107,6 +108,8 @@ func (f *Flows) freeze(tx store.Tx, a stoppable) error {
 		if err := f.Accounts.Doubt(tx, a.User); err != nil {
 			return err
 		}
+	case "method_removed":
+		change = time.Time{}
 	}
 	return f.Accounts.Freeze(tx, a.User, f.Now().Add(freezeLasts), change)
 }

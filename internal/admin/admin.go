@@ -95,7 +95,7 @@ func (a *Admin) Holds(ctx context.Context, u directory.User) ([]string, error) {
 			words = append(words, "changes are frozen since “This wasn’t me” was pressed (lifted by unlock --thaw)")
 		}
 		if acc.Doubted {
-			words = append(words, "the password proves nothing since “This wasn’t me” was pressed about it (lifted by unlock --thaw, or by a new one)")
+			words = append(words, "the password proves nothing since “This wasn’t me” was pressed about it (user set-password gives a new one; unlock --thaw makes this one count again)")
 		}
 		for _, x := range held {
 			if x.Suspended {
