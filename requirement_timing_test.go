@@ -172,6 +172,9 @@ func TestRS02_ATimeTellsNothingOfAName(t *testing.T) {
 			slices.Sort(hers)
 			_, usual, _ := quartiles(hers)
 			for who, theirs := range took {
+				if who == "she" {
+					continue
+				}
 				slices.Sort(theirs)
 				_, median, _ := quartiles(theirs)
 				p := mannWhitney(hers, theirs)
