@@ -1,16 +1,11 @@
 package sparekey_test
 
 import (
-	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sparekey-id/sparekey"
-	"github.com/sparekey-id/sparekey/internal/config"
-	"github.com/sparekey-id/sparekey/internal/policy"
 )
 
 // press opens a "This wasn’t me" link in a browser of its own and presses the button.
@@ -159,101 +154,6 @@ func TestANoticeOfAChangeOrAnUnlockCanBeStopped(t *testing.T) {
 	}
 }
 
-// Fifty wrong proofs in ten minutes put the brake on: from then on a reset by one proof waits half an hour, and can be stopped.
-func TestRS04_WhileTheTenantIsUnderAttackAResetByOneProofWaits(t *testing.T) {
-	each(t, func(t *testing.T, h *house) {
-		b := h.browser()
-		b.register("ironman")
-		h.siege(3)
-		r := h.browser()
-		r.beginReset("ironman")
-		r.proveApp(b.key)
-		r.want("Please wait a moment")
-		link := linkOf(h.await(1, to("tony@stark.example", "was begun")))
-		r.post("new", renewed, "confirm", renewed, "action", "next")
-		r.get(r.last.url.String())
-		r.want("Please wait a moment")
-		owner := h.browser()
-		if owner.signIn("ironman", password); owner.last.query("code") == "" {
-			t.Error("sign-in waits as well")
-		}
-		t.Run("stopped by its notice", func(t *testing.T) {
-			h.press(link)
-			h.clock.Advance(policy.HotWait)
-			if p := r.get(r.last.url.String()); p.status != http.StatusForbidden {
-				t.Errorf("the reset goes on: %d %s", p.status, p.h1())
-			}
-			if err := h.admin("avengers").Unlock(t.Context(), h.user("ironman"), true, "test"); err != nil {
-				t.Fatal(err)
-			}
-		})
-		t.Run("goes on after half an hour", func(t *testing.T) {
-			h.siege(3)
-			r := h.browser()
-			r.beginReset("ironman")
-			r.proveApp(b.key)
-			h.clock.Advance(policy.HotWait - time.Second)
-			h.siege(3)
-			r.get(r.last.url.String())
-			r.want("Please wait a moment")
-			h.clock.Advance(time.Second)
-			r.get(r.last.url.String())
-			r.want("Choose a new password")
-			r.post("new", renewed, "confirm", renewed, "action", "next")
-			r.want("Your password has been reset")
-		})
-		t.Run("goes on at once when the brake is let off", func(t *testing.T) {
-			h.siege(3)
-			r := h.browser()
-			r.beginReset("ironman")
-			r.proveApp(b.key)
-			r.want("Please wait a moment")
-			if err := h.admin("avengers").UnlockMany(t.Context(), "", true, "test"); err != nil {
-				t.Fatal(err)
-			}
-			r.get(r.last.url.String())
-			r.want("Choose a new password")
-		})
-	}, with(func(tenant *sparekey.Tenant) { tenant.Limits.Rush = config.Rate{Count: 3, Per: 10 * time.Minute} }))
-}
-
-// siege has so many proofs fail, for names that are nobody.
-func (h *house) siege(n int) {
-	h.t.Helper()
-	for i := range n {
-		b := h.browser()
-		b.beginReset(fmt.Sprintf("nobody-%d-%d", i, h.clock.Now().UnixNano()))
-		if m := regexp.MustCompile(`<input[^>]*name="choose"[^>]*>`).FindString(b.last.body); m != "" {
-			b.post("choose", first2(m, "value"), "action", "next")
-		}
-		if strings.Contains(b.last.body, `name="email"`) {
-			b.post("email", "nobody@example.com", "action", "next")
-		}
-		b.post("code", "000000", "action", "verify")
-	}
-}
-
-func TestRS05_AStrangersCodesDoNotSilenceTheOwners(t *testing.T) {
-	h := open(t)
-	b := withEmail(t, h)
-	stranger := h.browserFrom("203.0.113.7")
-	stranger.beginReset("ironman")
-	stranger.chooseEmail("guess@evil.example")
-	for range 7 {
-		h.clock.Advance(11 * time.Second)
-		stranger.post("action", "resend")
-	}
-	sent := h.mailedTo("tony@away.example", "code")
-	b.addEmail("tony@away.example", 1)
-	if h.mailedTo("tony@away.example", "code") != sent+1 {
-		t.Error("her registration’s code was not sent")
-	}
-	owner := b.twin() // the browser she is known by
-	owner.beginReset("ironman")
-	owner.chooseEmail("tony@home.example")
-	h.code(2, "tony@home.example")
-}
-
 func TestEN12_AReplacementKeepsTheMinimum(t *testing.T) {
 	h := open(t, rule(func(p *sparekey.Policy) { two := 2; p.Required = &two }))
 	b := h.browser()
@@ -318,47 +218,6 @@ func TestADeadEndAtSignInHasAWayBack(t *testing.T) {
 	}
 }
 
-// Names for which one rule allows an unlock and another does not, and names that are nobody, walk alike.
-func TestRS01_DecoysWalkUnderEveryRule(t *testing.T) {
-	h := open(t, with(func(tenant *sparekey.Tenant) {
-		off := false
-		tenant.Policies = []sparekey.Policy{
-			{For: sparekey.For{Groups: []string{"Interns"}}, Methods: map[string]sparekey.MethodUse{"totp": {}}},
-			{For: sparekey.For{Groups: []string{"Avengers", "Interns"}}, Reset: true, Methods: map[string]sparekey.MethodUse{"totp": {}, "email": {}}},
-			{For: sparekey.For{Groups: []string{"Staff"}}, Reset: true, Unlock: &off, Methods: map[string]sparekey.MethodUse{"totp": {}}},
-		}
-	}))
-	h.addUser("avengers", "clerk", "Clerk", "clerk@stark.example", "Staff")
-	h.addUser("avengers", "intern", "Intern", "intern@stark.example", "Interns", "Avengers")
-	for _, login := range []string{"ironman", "clerk"} {
-		h.browser().register(login)
-	}
-	for _, what := range []string{"forgot", "locked"} {
-		single := map[string]bool{} // what the first page after the question may look like: a choice, or the app's code at once
-		for i := range 40 {
-			single[h.entered(fmt.Sprintf("nobody%d", i), what)] = true
-		}
-		for _, login := range []string{"ironman", "clerk", "intern", "hulk"} {
-			if got := h.entered(login, what); !single[got] {
-				t.Errorf("%s, %s: no decoy ever looks like this:\n%s", what, login, got)
-			}
-		}
-		if len(single) < 2 {
-			t.Errorf("%s: decoys all look alike, though rules differ", what)
-		}
-	}
-}
-
-// entered is the page after the name and the question what is wrong.
-func (h *house) entered(login, what string) string {
-	h.t.Helper()
-	b := h.browser()
-	b.get("/avengers/reset")
-	b.post(append(b.puzzle(), "username", login, "action", "next")...)
-	b.post("what", what, "action", "next")
-	return strings.ReplaceAll(first(b.last.body, `(?s)<main>(.*)</main>`), login, "~")
-}
-
 func TestLG01_WrongPuzzlesBindingsAndOldPasswordsAreJournalled(t *testing.T) {
 	h := open(t, with(func(tenant *sparekey.Tenant) { tenant.Limits.SignIn.After = 2 }))
 	b := h.browser()
@@ -398,31 +257,6 @@ func TestLG01_WrongPuzzlesBindingsAndOldPasswordsAreJournalled(t *testing.T) {
 	}
 }
 
-// Every spelling of a name meets the same page, whether it is somebody's who cannot reset or nobody's; and how many addresses somebody
-// has, or which method she is asked for first, is not seen.
-func TestRS01_SpellingsAndPreferencesTellNothing(t *testing.T) {
-	h := open(t)
-	for _, spellings := range [][]string{{"nobody3", "NOBODY3", " nobody3 ", "\uFF4Eobody3"}, {"hulk", "HULK", "\uFF48ulk", "bruce@banner.example"}} {
-		for _, s := range spellings[1:] {
-			if h.entered(s, "forgot") != strings.ReplaceAll(h.entered(spellings[0], "forgot"), spellings[0], s) {
-				t.Errorf("%q and %q meet different pages", spellings[0], s)
-			}
-		}
-	}
-	b := withEmail(t, h)
-	before := h.entered("ironman", "forgot")
-	b.manage("action", "default", "id", b.ids("email")[0])
-	b.addEmail("tony@away.example", 1)
-	if after := h.entered("ironman", "forgot"); after != before {
-		t.Errorf("her preference or her second address shows:\n%s\n---\n%s", before, after)
-	}
-	r := h.browser()
-	r.beginReset("ironman")
-	r.chooseEmail("tony@away.example")
-	r.post("code", h.code(2, "tony@away.example"), "action", "verify")
-	r.want("Choose a new password") // any of her addresses is one
-}
-
 // A second factor that is suspended by a notice's link is not switched off by it.
 func TestEN05_StoppingAMethodDoesNotTurnTheSecondFactorOff(t *testing.T) {
 	h := open(t, rule(func(p *sparekey.Policy) { p.SecondFactor, p.AcceptSingle = "when_registered", true }))
@@ -435,36 +269,6 @@ func TestEN05_StoppingAMethodDoesNotTurnTheSecondFactorOff(t *testing.T) {
 	mallory.want("Ask your administrator")
 	if mallory.authorize("prompt", "none").query("code") != "" {
 		t.Error("the password alone signs in")
-	}
-}
-
-// An unlock by one method gives the codes of another no fresh tries.
-func TestA16_AnUnlockClearsNoCodes(t *testing.T) {
-	h := open(t, rule(func(p *sparekey.Policy) {
-		p.SecondFactor = "when_registered"
-		p.Methods = map[string]sparekey.MethodUse{"totp": {}, "email": {For: []string{"reset"}}}
-		p.AcceptSingle = true
-	}))
-	owner := withEmail(t, h)
-	m := h.browser()
-	m.authorize()
-	m.password("ironman", password)
-	for n := range 6 {
-		m.post("code", h.wrongCode(owner.key, n), "action", "verify")
-	}
-	if !strings.Contains(m.last.error(), "too many") {
-		t.Fatalf("six wrong codes: %q", m.last.error())
-	}
-	u := h.browser()
-	u.get("/avengers/reset")
-	u.post(append(u.puzzle(), "username", "ironman", "action", "next")...)
-	u.post("what", "locked", "action", "next")
-	u.chooseEmail("tony@home.example")
-	u.post("code", h.code(2, "tony@home.example"), "action", "verify")
-	u.want("Your account is unlocked")
-	m.post("code", h.wrongCode(owner.key, 7), "action", "verify")
-	if !strings.Contains(m.last.error(), "too many") {
-		t.Errorf("after an unlock by mail the app’s codes may be guessed anew: %q", m.last.error())
 	}
 }
 

@@ -370,3 +370,14 @@ func TestA39_NoNameBreaksALineOfAMail(t *testing.T) {
 		}
 	}
 }
+
+// Whoever opens a tenant's address finds her own page there, by way of a sign-in.
+func TestATenantsAddressLeadsToSecurityInfo(t *testing.T) {
+	h := open(t)
+	for _, address := range []string{"/avengers", "/avengers/"} {
+		b := h.browser()
+		b.get(address)
+		b.password("hulk", password)
+		b.want("Security info")
+	}
+}

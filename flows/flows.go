@@ -109,6 +109,9 @@ func (f *Flows) Mount(mux *http.ServeMux) {
 	on("GET "+p+"/not-me/{token}", f.notMe)
 	on("POST "+p+"/not-me/{token}", f.notMePost)
 	on("GET "+p+"/signed-out", f.signedOut)
+	on("GET "+p+"/{$}", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, f.Prefix+"/security-info", http.StatusSeeOther)
+	})
 	on("GET "+p+"/.well-known/change-password", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, f.Prefix+"/security-info", http.StatusSeeOther)
 	})

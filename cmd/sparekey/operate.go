@@ -41,6 +41,9 @@ func unlockCommand(c *call) error {
 	for _, h := range lifted {
 		c.say("%s: lifted: %s", u.Login, h)
 	}
+	if c.has("thaw") && slices.ContainsFunc(lifted, func(h string) bool { return strings.HasPrefix(h, "the password") }) {
+		c.say("%s: the password that “This wasn’t me” was pressed about counts again: give her another one now (user set-password)", u.Login)
+	}
 	for _, h := range left {
 		c.say("%s: still stands: %s", u.Login, h)
 	}

@@ -1,0 +1,75 @@
+package sparekey_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/sparekey-id/sparekey"
+)
+
+// Names for which one rule allows an unlock and another does not, and names that are nobody, walk alike.
+func TestRS01_DecoysWalkUnderEveryRule(t *testing.T) {
+	h := open(t, with(func(tenant *sparekey.Tenant) {
+		off := false
+		tenant.Policies = []sparekey.Policy{
+			{For: sparekey.For{Groups: []string{"Interns"}}, Methods: map[string]sparekey.MethodUse{"totp": {}}},
+			{For: sparekey.For{Groups: []string{"Avengers", "Interns"}}, Reset: true, Methods: map[string]sparekey.MethodUse{"totp": {}, "email": {}}},
+			{For: sparekey.For{Groups: []string{"Staff"}}, Reset: true, Unlock: &off, Methods: map[string]sparekey.MethodUse{"totp": {}}},
+		}
+	}))
+	h.addUser("avengers", "clerk", "Clerk", "clerk@stark.example", "Staff")
+	h.addUser("avengers", "intern", "Intern", "intern@stark.example", "Interns", "Avengers")
+	for _, login := range []string{"ironman", "clerk"} {
+		h.browser().register(login)
+	}
+	for _, what := range []string{"forgot", "locked"} {
+		single := map[string]bool{} // what the first page after the question may look like: a choice, or the app's code at once
+		for i := range 40 {
+			single[h.entered(fmt.Sprintf("nobody%d", i), what)] = true
+		}
+		for _, login := range []string{"ironman", "clerk", "intern", "hulk"} {
+			if got := h.entered(login, what); !single[got] {
+				t.Errorf("%s, %s: no decoy ever looks like this:\n%s", what, login, got)
+			}
+		}
+		if len(single) < 2 {
+			t.Errorf("%s: decoys all look alike, though rules differ", what)
+		}
+	}
+}
+
+// entered is the page after the name and the question what is wrong.
+func (h *house) entered(login, what string) string {
+	h.t.Helper()
+	b := h.browser()
+	b.get("/avengers/reset")
+	b.post(append(b.puzzle(), "username", login, "action", "next")...)
+	b.post("what", what, "action", "next")
+	return strings.ReplaceAll(first(b.last.body, `(?s)<main>(.*)</main>`), login, "~")
+}
+
+// Every spelling of a name meets the same page, whether it is somebody's who cannot reset or nobody's; and how many addresses somebody
+// has, or which method she is asked for first, is not seen.
+func TestRS01_SpellingsAndPreferencesTellNothing(t *testing.T) {
+	h := open(t)
+	for _, spellings := range [][]string{{"nobody3", "NOBODY3", " nobody3 ", "\uFF4Eobody3"}, {"hulk", "HULK", "\uFF48ulk", "bruce@banner.example"}} {
+		for _, s := range spellings[1:] {
+			if h.entered(s, "forgot") != strings.ReplaceAll(h.entered(spellings[0], "forgot"), spellings[0], s) {
+				t.Errorf("%q and %q meet different pages", spellings[0], s)
+			}
+		}
+	}
+	b := withEmail(t, h)
+	before := h.entered("ironman", "forgot")
+	b.manage("action", "default", "id", b.ids("email")[0])
+	b.addEmail("tony@away.example", 1)
+	if after := h.entered("ironman", "forgot"); after != before {
+		t.Errorf("her preference or her second address shows:\n%s\n---\n%s", before, after)
+	}
+	r := h.browser()
+	r.beginReset("ironman")
+	r.chooseEmail("tony@away.example")
+	r.post("code", h.code(2, "tony@away.example"), "action", "verify")
+	r.want("Choose a new password") // any of her addresses is one
+}
