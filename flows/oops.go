@@ -57,5 +57,10 @@ func (f *Flows) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (f *Flows) Oops(w http.ResponseWriter, r *http.Request, reason string, status int) {
 	web.Note(r, "oops", reason)
 	fr := f.frame(r, f.browser(r))
-	f.render(w, r, templates.Oops{Frame: fr, Reason: reason, Reference: reference(web.RequestID(r))}, status)
+	page := templates.Oops{Frame: fr, Reason: reason, Reference: reference(web.RequestID(r))}
+	switch reason {
+	case "expired", "foreign", "not_found":
+		page.Again = f.Prefix + "/security-info"
+	}
+	f.render(w, r, page, status)
 }
