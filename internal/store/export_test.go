@@ -78,3 +78,8 @@ func RestReaders(db *DB) {
 		c.used = c.used.Add(-readerRest)
 	}
 }
+
+// CreateSQLite is what Open does when it has just seen no file at path.
+func CreateSQLite(ctx context.Context, path string) (fresh bool, err error) {
+	return createSQLite(ctx, path, nil)
+}

@@ -134,6 +134,20 @@ func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
 	})
 }
 
+func TestADatabaseThatAppearsWhileOneIsToBeMadeIsOpened(t *testing.T) {
+	path := file(t)
+	db, err := store.Open(t.Context(), "sqlite:"+path, store.Options{})
+	ok(t, err)
+	defer db.Close()
+	ok(t, db.Tenant("avengers").Write(t.Context(), note("it is at work, and has its log")))
+	if _, err := os.Stat(path + "-wal"); err != nil {
+		t.Fatal(err)
+	}
+	if fresh, err := store.CreateSQLite(t.Context(), path); fresh || err != nil {
+		t.Fatalf("got %v, %v", fresh, err)
+	}
+}
+
 func TestNothingIsLeftBesideADatabaseAndOnlyItsOwnerMayReadIt(t *testing.T) {
 	path := file(t)
 	left, err := os.ReadDir(filepath.Dir(path))

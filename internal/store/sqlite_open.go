@@ -139,6 +139,9 @@ func (s *sqliteEngine) step(steps []migration) error {
 func createSQLite(ctx context.Context, path string, db *DB) (bool, error) {
 	for _, left := range []string{path + "-wal", path + "-journal"} {
 		if _, err := os.Stat(left); err == nil {
+			if _, err := os.Stat(path); err == nil { // somebody else was first, and is at work already
+				return false, nil
+			}
 			return false, fmt.Errorf("%w: the file is missing, but %s is there; restore it, or remove that too to begin anew", ErrDamaged, left)
 		}
 	}
