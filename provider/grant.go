@@ -1,10 +1,14 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -34,8 +38,8 @@ type grant struct {
 	Wants   wants            `json:"wants,omitzero"`
 	Offline bool             `json:"offline,omitempty"` // it outlives the session, and has a refresh token
 
-	Code   *code    `json:"code,omitempty"`   // until it is redeemed
-	Access []access `json:"access,omitempty"` // oldest first
+	Code   *code    `json:"code,omitempty"` // until it is redeemed
+	Access accesses `json:"access,omitempty"`
 
 	Refresh string    `json:"refresh,omitempty"` // digest of the refresh token that is good now
 	Rotated time.Time `json:"rotated,omitzero"`  // when that was made
@@ -52,9 +56,48 @@ type code struct {
 
 // access is an access token.
 type access struct {
-	Digest string    `json:"digest"`
-	Until  time.Time `json:"until"`
-	Scopes []string  `json:"scopes,omitempty"` // where they are fewer than the grant's
+	Digest string
+	Until  time.Time
+	Scopes []string // where they are fewer than the grant's
+}
+
+// accesses are a grant's access tokens, oldest first. They are stored as one text, since there may be many and a grant is read at every use
+// of one of them: digest, microseconds and scopes of each, with spaces between, and semicolons between the tokens.
+type accesses []access
+
+// MarshalText is how they are stored.
+func (a accesses) MarshalText() ([]byte, error) {
+	var text []byte
+	for i, one := range a {
+		if i > 0 {
+			text = append(text, ';')
+		}
+		text = append(text, one.Digest...)
+		text = strconv.AppendInt(append(text, ' '), store.Micros(one.Until), 10)
+		for _, scope := range one.Scopes {
+			text = append(append(text, ' '), scope...)
+		}
+	}
+	return text, nil
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (a *accesses) UnmarshalText(text []byte) error {
+	*a = make(accesses, 0, 1+bytes.Count(text, []byte(";")))
+	for one := range strings.SplitSeq(string(text), ";") {
+		digest, rest, _ := strings.Cut(one, " ")
+		until, scopes, _ := strings.Cut(rest, " ")
+		micros, err := strconv.ParseInt(until, 10, 64)
+		if err != nil {
+			return fmt.Errorf("an access token's end: %w", err)
+		}
+		token := access{Digest: digest, Until: store.Time(micros)}
+		if scopes != "" {
+			token.Scopes = strings.Fields(scopes)
+		}
+		*a = append(*a, token)
+	}
+	return nil
 }
 
 // An access token is the key of its grant, which opens nothing, and 256 random bits. A refresh token has a MAC behind these, so that one
@@ -98,7 +141,7 @@ func (g *grant) admit(token string, scopes []string, now, until time.Time) {
 	if slices.Equal(scopes, g.Scopes) {
 		scopes = nil
 	}
-	living := []access{}
+	living := make(accesses, 0, len(g.Access)+1)
 	for _, a := range g.Access {
 		if now.Before(a.Until) {
 			living = append(living, a)
