@@ -44,11 +44,7 @@ func (p *Provider) idToken(g *grant, c *client, u directory.User, nonce, accessT
 	if err != nil {
 		return "", err
 	}
-	signed, err := k.signer.Sign(payload)
-	if err != nil {
-		return "", err
-	}
-	return signed.CompactSerialize()
+	return k.sign(payload)
 }
 
 // hint is what an id_token_hint says.

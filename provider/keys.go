@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -42,8 +43,9 @@ type Key struct {
 // key is one signing key, opened.
 type key struct {
 	Key
-	signer jose.Signer
-	public jose.JSONWebKey
+	private crypto.Signer
+	public  jose.JSONWebKey
+	head    string // of every token it signs, with the dot behind
 }
 
 // keys are the tenant's, as last read. The value is never changed, only replaced.
@@ -104,7 +106,7 @@ func (p *Provider) readKeys(ctx context.Context) error {
 			}
 			k.Created, k.Active, k.Retired = store.Time(created), store.Time(since), store.Time(until)
 			if before != nil && before.all[k.ID] != nil {
-				k.signer, k.public = before.all[k.ID].signer, before.all[k.ID].public
+				k.private, k.public, k.head = before.all[k.ID].private, before.all[k.ID].public, before.all[k.ID].head
 			} else if err := p.openKey(&k, sealed); err != nil {
 				return fmt.Errorf("key %s: %w", k.ID, err)
 			}
@@ -147,10 +149,13 @@ func (p *Provider) openKey(k *key, sealed []byte) error {
 	if !ok {
 		return fmt.Errorf("a %T cannot sign", private)
 	}
+	head, err := json.Marshal(map[string]string{"alg": k.Alg, "kid": k.ID, "typ": "JWT"})
+	if err != nil {
+		return err
+	}
+	k.private, k.head = signer, base64.RawURLEncoding.EncodeToString(head)+"."
 	k.public = jose.JSONWebKey{Key: signer.Public(), KeyID: k.ID, Algorithm: k.Alg, Use: "sig"}
-	own := jose.JSONWebKey{Key: private, KeyID: k.ID, Algorithm: k.Alg, Use: "sig"}
-	k.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(k.Alg), Key: own}, (&jose.SignerOptions{}).WithType("JWT"))
-	return err
+	return nil
 }
 
 // makeKey makes a key outside any transaction and keeps it, unless another node has made one in that state meanwhile.
