@@ -149,8 +149,9 @@ func (t *tenant) answers(r *http.Request) bool {
 
 // ServeHTTP hands the request to the wing it is for.
 func (t *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if _, pattern := t.endpoints.Handler(r); pattern != "" {
-		t.endpoints.ServeHTTP(w, r)
+	if h, pattern := t.endpoints.Handler(r); pattern != "" {
+		r.Pattern = pattern // as the mux does
+		h.ServeHTTP(w, r)
 		return
 	}
 	t.pages.ServeHTTP(w, r)

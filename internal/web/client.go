@@ -61,10 +61,8 @@ func (p proxies) has(a netip.Addr) bool {
 	return false
 }
 
-func (p proxies) peer(r *http.Request) bool { return p.has(peer(r)) }
-
-func (p proxies) client(r *http.Request) netip.Addr {
-	at := peer(r)
+// client is who stands behind the peer at.
+func (p proxies) client(at netip.Addr, r *http.Request) netip.Addr {
 	lines := r.Header["X-Forwarded-For"]
 	for i := len(lines) - 1; i >= 0; i-- {
 		for rest, hop := lines[i], ""; rest != ""; {
@@ -87,13 +85,12 @@ func peer(r *http.Request) netip.Addr { return address(r.RemoteAddr) }
 
 // address reads an IP address with or without a port and brackets. IPv4 inside IPv6 becomes IPv4, a zone is dropped.
 func address(s string) netip.Addr {
-	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
+	both, err := netip.ParseAddrPort(s) // a connection's peer has a port
+	a := both.Addr()
 	if err != nil {
-		both, err := netip.ParseAddrPort(s)
-		if err != nil {
+		if a, err = netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err != nil {
 			return netip.Addr{}
 		}
-		a = both.Addr()
 	}
 	return a.Unmap().WithZone("")
 }

@@ -1,21 +1,27 @@
 package web
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 )
 
-// guardHeaders are those of every answer. The policy is that of an answer without a page; CSP replaces it.
+// guarded are the headers of every answer, those that are the same for all. The policy is that of an answer without a page; CSP replaces it.
+var guarded = http.Header{
+	"X-Content-Type-Options":     {"nosniff"},
+	"X-Frame-Options":            {"DENY"},
+	"Referrer-Policy":            {"no-referrer"},
+	"Cross-Origin-Opener-Policy": {"same-origin"},
+	"Permissions-Policy":         {"accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), usb=(), publickey-credentials-get=(self), publickey-credentials-create=(self)"},
+	"Content-Security-Policy":    {"default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"},
+}
+
+// guardHeaders sets the headers of every answer. Their values are shared: whoever sets one anew, or adds to it, gets a list of its own.
 func guardHeaders(h http.Header, id string, https bool) {
+	maps.Copy(h, guarded)
 	h.Set("X-Request-Id", id)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Permissions-Policy", "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), usb=(), publickey-credentials-get=(self), publickey-credentials-create=(self)")
-	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'")
 	if https {
 		h.Set("Strict-Transport-Security", "max-age=63072000")
 	}

@@ -39,10 +39,11 @@ type visitKey struct{}
 
 // visit is what the porch knows of one request.
 type visit struct {
-	id, nonce string
-	client    netip.Addr
+	id     string
+	client netip.Addr
 
 	mu    sync.Mutex
+	nonce string // made when it is asked for
 	notes []slog.Attr
 }
 
@@ -68,9 +69,10 @@ func Porch(next http.Handler, o Options) http.Handler {
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := o.Now()
-		v := &visit{id: secret.ID(), nonce: secret.ID(), client: trusted.client(r)}
+		at := peer(r)
+		v := &visit{id: secret.ID(), client: trusted.client(at, r)}
 		https := r.TLS != nil
-		if trusted.peer(r) {
+		if trusted.has(at) {
 			https = https || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 			if id := r.Header.Get("X-Request-Id"); requestID.MatchString(id) {
 				v.id = id
@@ -126,11 +128,11 @@ func (o Options) record(r *http.Request, v *visit, a *answer, took time.Duration
 	if status >= 500 {
 		level = slog.LevelError
 	}
-	attrs := []slog.Attr{
+	attrs := append(make([]slog.Attr, 0, 16),
 		slog.String("method", method), slog.String("route", r.Pattern), slog.Int("status", status),
 		slog.Float64("ms", math.Round(float64(took.Microseconds())/100)/10), slog.Int64("bytes", a.bytes),
 		slog.String("network", network(v.client)), slog.String("request", v.id),
-	}
+	)
 	v.mu.Lock()
 	attrs = append(attrs, v.notes...)
 	v.mu.Unlock()
@@ -155,10 +157,16 @@ func RequestID(r *http.Request) string {
 
 // Nonce returns the value by which scripts of this answer are allowed; CSP names it. It is empty outside a porch.
 func Nonce(r *http.Request) string {
-	if v := visitOf(r); v != nil {
-		return v.nonce
+	v := visitOf(r)
+	if v == nil {
+		return ""
 	}
-	return ""
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.nonce == "" {
+		v.nonce = secret.ID()
+	}
+	return v.nonce
 }
 
 // Note adds a word to the request's event; a key noted twice keeps the last value. It must not be personal or secret.
