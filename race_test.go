@@ -69,6 +69,11 @@ func TestA13_OfFiftySimultaneousUsesExactlyOneSucceeds(t *testing.T) {
 				c.get(resume)
 				resume = c.last.location
 			}
+			thief := c.withSession()
+			thief.get("/avengers/security-info") // it has a browser's cookie, of its own
+			if p := thief.get(resume); p.status != http.StatusBadRequest || p.location != "" {
+				t.Errorf("a browser that has the session alone got %d %q", p.status, p.location)
+			}
 			got := fifty(t, func(int) bool {
 				d := c.twin()
 				return d.get(resume).query("code") != ""

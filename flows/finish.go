@@ -133,7 +133,8 @@ func (t *turn) enter(tx store.Tx) error {
 		return errBusy
 	}
 	seen := *t
-	if err := seen.load(tx); err != nil {
+	seen.account = now
+	if err := seen.loadRest(tx); err != nil {
 		return err
 	}
 	if now.Epoch != t.flow.Epoch || t.flow.Session != "" && seen.session.Key == "" {

@@ -98,8 +98,10 @@ func (t *turn) actIdentify() error {
 		t.flow.User, t.user = user.ID, user
 	}
 	t.flow.Named = true
-	if err := t.Store.Read(t.ctx, t.load); err != nil {
-		return err
+	if t.flow.Kind == Reset || t.flow.Request.Subject != "" {
+		if err := t.Store.Read(t.ctx, t.load); err != nil {
+			return err
+		}
 	}
 	if t.flow.Kind == Reset {
 		return t.enterReset()

@@ -16,8 +16,8 @@ import (
 )
 
 // Begin starts what a relying party (or one of our own pages) asks for, and gives the path the browser goes to.
-// A live session of this browser is gone on from, unless the request wants the user anew.
-func (f *Flows) Begin(w http.ResponseWriter, r *http.Request, q identity.SignInRequest) (string, error) {
+// A live session of this browser is gone on from, unless the request wants the user anew. also, if any, is committed with the flow.
+func (f *Flows) Begin(w http.ResponseWriter, r *http.Request, q identity.SignInRequest, also func(store.Tx) error) (string, error) {
 	x := Flow{Kind: SignIn, Request: q, Login: q.LoginHint, Lang: f.language(r, q.Languages...)}
 	var s session.Session
 	var standing identity.Standing
@@ -45,35 +45,33 @@ func (f *Flows) Begin(w http.ResponseWriter, r *http.Request, q identity.SignInR
 	case q.LoginHint == "":
 		x.Login = s.Login
 	}
-	id, err := f.begin(w, r, &x)
+	id, err := f.begin(w, r, &x, also)
 	if err != nil {
 		return "", err
 	}
 	return f.Prefix + "/flow/" + id, nil
 }
 
-// Outcome hands over who was signed in by the flow: once, to the browser that began it; else store.ErrNotFound.
-func (f *Flows) Outcome(r *http.Request, id string) (identity.Authentication, error) {
+// Outcome gives who was signed in by the flow, to the browser that began it; else store.ErrNotFound.
+func (f *Flows) Outcome(tx store.Tx, r *http.Request, id string) (identity.Authentication, error) {
 	browser := f.browser(r)
 	if browser == "" || len(id) > 64 {
 		return identity.Authentication{}, store.ErrNotFound
 	}
-	var out identity.Authentication
-	err := f.Store.Write(r.Context(), func(tx store.Tx) error {
-		rec, err := f.shelf.Get(tx, id)
-		if err != nil {
-			return err
-		}
-		if rec.Value.Browser != browser || !rec.Value.Done || rec.Value.Outcome == nil {
-			return store.ErrNotFound
-		}
-		if rec, err = f.shelf.Take(tx, id); err != nil {
-			return err
-		}
-		out = *rec.Value.Outcome
-		return nil
-	})
-	return out, err
+	rec, err := f.shelf.Get(tx, id)
+	if err != nil {
+		return identity.Authentication{}, err
+	}
+	if rec.Value.Browser != browser || !rec.Value.Done || rec.Value.Outcome == nil {
+		return identity.Authentication{}, store.ErrNotFound
+	}
+	return *rec.Value.Outcome, nil
+}
+
+// Over takes the flow off its shelf, for the one who uses its outcome; store.ErrNotFound when somebody was first.
+func (f *Flows) Over(tx store.Tx, id string) error {
+	_, err := f.shelf.Take(tx, id)
+	return err
 }
 
 // Standing says whether the authentication that look finds still counts, now: the account's epoch, a reset under way, the directory's

@@ -178,7 +178,11 @@ func (t *turn) change(old, next string) error {
 	if !ok || t.flow.Decoy || t.user.ID != t.flow.User {
 		return errForeign
 	}
-	attempt, err := t.Guard.Try(t.ctx, t.signInTrial(old))
+	trial, _, err := t.signInTrial(old)
+	if err != nil {
+		return err
+	}
+	attempt, err := t.Guard.Try(t.ctx, trial)
 	if err != nil {
 		return t.throttled(err, "old")
 	}

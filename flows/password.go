@@ -19,7 +19,7 @@ import (
 
 func (t *turn) showPassword() (templates.Page, error) {
 	page := templates.SignInPassword{Frame: t.frame(), Login: t.flow.Login, Client: t.flow.Request.ClientName, Reset: t.resetAddress()}
-	puzzle, err := t.needsPuzzle()
+	_, puzzle, err := t.signInTrial("")
 	if err != nil {
 		return nil, err
 	}
@@ -31,26 +31,28 @@ func (t *turn) showPassword() (templates.Page, error) {
 	return page, nil
 }
 
-func (t *turn) needsPuzzle() (yes bool, err error) {
-	trial := t.signInTrial("")
-	err = t.Store.Read(t.ctx, func(tx store.Tx) error {
-		yes, err = t.Guard.NeedsPuzzle(tx, trial)
+// signInTrial is an attempt at a password, and whether a puzzle comes before it.
+func (t *turn) signInTrial(password string) (trial guard.Trial, puzzle bool, err error) {
+	trial = guard.Trial{For: guard.SignIn, User: t.who(), Network: t.network(), Password: password}
+	err = t.Store.Read(t.ctx, func(tx store.Tx) (err error) {
+		trial.Known = t.knownIn(tx)
+		puzzle, err = t.Guard.NeedsPuzzle(tx, trial)
 		return err
 	})
-	return yes, err
-}
-
-func (t *turn) signInTrial(password string) guard.Trial {
-	return guard.Trial{For: "sign_in", User: t.who(), Known: t.known(), Network: t.network(), Password: password}
+	return trial, puzzle, err
 }
 
 // known reports whether this browser has signed this user in before: strangers' failures do not count against it.
 func (t *turn) known() (yes bool) {
 	_ = t.Store.Read(t.ctx, func(tx store.Tx) error {
-		yes = t.Guard.KnownBrowser(tx, t.r, string(t.flow.User))
+		yes = t.knownIn(tx)
 		return nil
 	})
 	return yes
+}
+
+func (t *turn) knownIn(tx store.Tx) bool {
+	return t.flow.User != "" && t.Guard.KnownBrowser(tx, t.r, string(t.flow.User))
 }
 
 func (t *turn) network() string { return web.Network(t.r) }
@@ -70,7 +72,7 @@ func (t *turn) actPassword() error {
 	if password == "" {
 		return t.problem("password", "password_missing")
 	}
-	puzzle, err := t.needsPuzzle()
+	trial, puzzle, err := t.signInTrial(password)
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,7 @@ func (t *turn) actPassword() error {
 		}
 		t.flow.Ticket = ""
 	}
-	attempt, err := t.Guard.Try(t.ctx, t.signInTrial(password))
+	attempt, err := t.Guard.Try(t.ctx, trial)
 	if err != nil {
 		return t.throttled(err, "password")
 	}

@@ -24,7 +24,7 @@ func (f *Flows) beginReset(w http.ResponseWriter, r *http.Request) {
 			x.Parent, x.Login, x.Lang = t.flow.ID, t.flow.Login, t.flow.Lang
 		}
 	}
-	id, err := f.begin(w, r, &x)
+	id, err := f.begin(w, r, &x, nil)
 	if err != nil {
 		f.fail(w, r, err)
 		return
@@ -32,8 +32,8 @@ func (f *Flows) beginReset(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, f.Prefix+"/flow/"+id, http.StatusSeeOther)
 }
 
-// begin puts a new flow on the shelf, bound to the browser.
-func (f *Flows) begin(w http.ResponseWriter, r *http.Request, x *Flow) (string, error) {
+// begin puts a new flow on the shelf, bound to the browser, and does with it what also does.
+func (f *Flows) begin(w http.ResponseWriter, r *http.Request, x *Flow, also func(store.Tx) error) (string, error) {
 	x.ID, x.Browser, x.Began = secret.ID(), f.bind(w, r), f.Now()
 	switch x.Kind {
 	case Reset:
@@ -47,6 +47,11 @@ func (f *Flows) begin(w http.ResponseWriter, r *http.Request, x *Flow) (string, 
 		return "", err
 	}
 	return x.ID, f.Store.Write(r.Context(), func(tx store.Tx) error {
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
 		return f.shelf.Add(tx, x.ID, x.owner(), x.Until, *x)
 	})
 }

@@ -72,7 +72,7 @@ func (f *Flows) whyNot(ctx context.Context, s session.Session) error {
 }
 
 func (f *Flows) signInFirst(w http.ResponseWriter, r *http.Request) {
-	to, err := f.Begin(w, r, identity.SignInRequest{Return: "/security-info"})
+	to, err := f.Begin(w, r, identity.SignInRequest{Return: "/security-info"}, nil)
 	if err != nil {
 		f.fail(w, r, err)
 		return
@@ -187,7 +187,7 @@ func (f *Flows) task(w http.ResponseWriter, r *http.Request, v *visit, t Task) (
 	}
 	x := *v.turn.flow
 	x.Task = t
-	id, err := f.begin(w, r, &x)
+	id, err := f.begin(w, r, &x, nil)
 	if err != nil {
 		return "", err
 	}

@@ -130,13 +130,15 @@ func (t *turn) stand() {
 
 // load reads what the store knows of the user.
 func (t *turn) load(tx store.Tx) (err error) {
-	t.account, t.held, t.session = account.Account{}, nil, session.Session{}
-	if !t.flow.Named && t.flow.Session == "" {
-		return nil
+	if t.account, err = t.Accounts.Load(tx, t.whom()); err == nil {
+		err = t.loadRest(tx)
 	}
-	if t.account, err = t.Accounts.Load(tx, t.whom()); err != nil {
-		return err
-	}
+	return err
+}
+
+// loadRest is load without the account.
+func (t *turn) loadRest(tx store.Tx) (err error) {
+	t.held, t.session = nil, session.Session{}
 	if !t.flow.unproven() { // what she holds is nobody's business before, and would tell by the time it takes (SECURITY RS-02)
 		if t.held, err = t.Accounts.Authenticators(tx, t.whom()); err != nil {
 			return err

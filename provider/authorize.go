@@ -173,7 +173,7 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, q *request, c
 	case v.begin:
 		p.begin(w, r, q, c, s, v)
 	default:
-		p.issue(w, r, q, c, u, authentication(*s), *s, "")
+		p.issue(w, r, q, c, u, authentication(*s), *s)
 	}
 }
 
@@ -210,14 +210,9 @@ func (p *Provider) begin(w http.ResponseWriter, r *http.Request, q *request, c *
 		Client: c.ID, ClientName: c.Name, Return: resumePath + "?request=" + id, Context: id, Origin: originOf(q.Redirect),
 		LoginHint: q.LoginHint, Subject: q.Subject, Again: v.again, Choose: q.asks(oidc.PromptSelectAccount), MaxAge: max(q.MaxAge, 0), Languages: q.Languages,
 	}
-	err := p.d.Store.Write(r.Context(), func(tx store.Tx) error {
+	to, err := p.d.Interaction.Begin(w, r, ask, func(tx store.Tx) error {
 		return p.requests.Add(tx, id, "", tx.Now().Add(requestFor), *q)
 	})
-	if err != nil {
-		p.unable(w, r, q, err)
-		return
-	}
-	to, err := p.d.Interaction.Begin(w, r, ask)
 	if err != nil {
 		p.unable(w, r, q, err)
 		return
@@ -237,73 +232,83 @@ func (p *Provider) resume(w http.ResponseWriter, r *http.Request) {
 		p.page(w, r, "bad_request", http.StatusBadRequest)
 		return
 	}
-	var parked store.Record[request]
-	err = p.d.Store.Read(r.Context(), func(tx store.Tx) (err error) {
-		parked, err = p.requests.Get(tx, id)
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		p.page(w, r, "expired", http.StatusBadRequest)
-		return
-	}
-	if err != nil {
-		p.broken(w, r, err)
-		return
-	}
-	q := &parked.Value
-	c := p.clients[q.Client]
-	if c == nil || !c.sendsTo(q.Redirect) { // the registration changed meanwhile
-		p.page(w, r, "client", http.StatusBadRequest)
-		return
-	}
-	a, err := p.d.Interaction.Outcome(r, flow)
-	if err == nil && (a.Request.Context != id || a.Request.Client != c.ID || a.Request.SignOut) {
-		err = store.ErrNotFound
-	}
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		p.broken(w, r, err)
-		return
-	}
+	var q request
+	var c *client
+	var a identity.Authentication
 	var s session.Session
-	var u directory.User
-	var standing identity.Standing
-	if err == nil {
-		u, standing, err = p.standing(r.Context(), func(tx store.Tx) (_ identity.Authentication, err error) {
-			if s, err = p.d.Sessions.Current(tx, r); errors.Is(err, session.ErrNone) || err == nil && (s.ID != a.Session || s.User != a.User) {
-				err = store.ErrNotFound
-			}
+	u, standing, err := p.standing(r.Context(), func(tx store.Tx) (_ identity.Authentication, err error) {
+		parked, err := p.requests.Get(tx, id)
+		if err != nil {
 			return a, err
-		})
-	}
+		}
+		q = parked.Value
+		q.parked, q.flow = id, flow
+		if c = p.clients[q.Client]; c == nil || !c.sendsTo(q.Redirect) {
+			return a, errUnregistered
+		}
+		walked, err := p.d.Interaction.Outcome(tx, r, flow)
+		if err == nil && (walked.Request.Context != id || walked.Request.Client != c.ID || walked.Request.SignOut) {
+			err = store.ErrNotFound
+		}
+		if err != nil {
+			return a, err
+		}
+		a = walked
+		if s, err = p.d.Sessions.Current(tx, r); errors.Is(err, session.ErrNone) || err == nil && (s.ID != a.Session || s.User != a.User) {
+			err = store.ErrNotFound
+		}
+		return a, err
+	})
 	switch {
+	case errors.Is(err, errUnregistered):
+		p.page(w, r, "client", http.StatusBadRequest)
 	case errors.Is(err, store.ErrNotFound):
-		p.foreign(r, c, flow)
+		if c != nil {
+			p.foreign(r, c, flow)
+		}
 		p.page(w, r, "expired", http.StatusBadRequest)
+	case err != nil && a.User == "": // the browser may be anybody's
+		p.broken(w, r, err)
 	case err != nil:
-		p.unable(w, r, q, err)
+		p.unable(w, r, &q, err)
 	case q.Subject != "" && q.Subject != a.Subject, q.Session != "" && q.Session == a.Session, a.At.Before(q.NotBefore.Add(-slack)):
-		p.deny(w, r, q, string(oidc.LoginRequired), "the end-user did not prove anew what was asked for")
+		p.turnDown(w, r, &q, string(oidc.LoginRequired), "the end-user did not prove anew what was asked for")
 	case standing == identity.Due:
-		p.deny(w, r, q, string(oidc.InteractionRequired), "the end-user has something to do first")
+		p.turnDown(w, r, &q, string(oidc.InteractionRequired), "the end-user has something to do first")
 	case standing != identity.Good:
-		p.deny(w, r, q, string(oidc.LoginRequired), "this sign-in counts no more")
+		p.turnDown(w, r, &q, string(oidc.LoginRequired), "this sign-in counts no more")
 	default:
-		p.issue(w, r, q, c, u, a, s, id)
+		p.issue(w, r, &q, c, u, a, s)
 	}
 }
 
-// issue answers with a code for u, whose sign-in was judged good. parked is the id of the request that is used up by this, if it was parked.
-func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, c *client, u directory.User, a identity.Authentication, s session.Session, parked string) {
+// errUnregistered says that the client, or its redirect URI, is registered no more.
+var errUnregistered = errors.New("the registration has changed")
+
+// turnDown denies, and ends the flow the request has come back from.
+func (p *Provider) turnDown(w http.ResponseWriter, r *http.Request, q *request, code, text string) {
+	if q.flow != "" {
+		err := p.d.Store.Write(r.Context(), func(tx store.Tx) error { return p.d.Interaction.Over(tx, q.flow) })
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			p.unable(w, r, q, err)
+			return
+		}
+	}
+	p.deny(w, r, q, code, text)
+}
+
+// issue answers with a code for u, whose sign-in was judged good.
+func (p *Provider) issue(w http.ResponseWriter, r *http.Request, q *request, c *client, u directory.User, a identity.Authentication, s session.Session) {
 	switch {
 	case !c.admits(u):
 		p.refused(r, c, a)
-		p.deny(w, r, q, string(oidc.AccessDenied), "this client is not for this end-user")
+		p.turnDown(w, r, q, string(oidc.AccessDenied), "this client is not for this end-user")
 		return
 	case len(q.Wants.ACR) > 0 && !slices.Contains(q.Wants.ACR, acr(a.AMR)):
-		p.deny(w, r, q, unmetRequirements, "the acr that was asked for as essential was not reached")
+		p.turnDown(w, r, q, unmetRequirements, "the acr that was asked for as essential was not reached")
 		return
 	}
-	value, err := p.addCode(r.Context(), q, c, a, s, parked)
+	value, err := p.addCode(r.Context(), q, c, a, s)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		p.page(w, r, "expired", http.StatusBadRequest) // somebody was first with the parked request

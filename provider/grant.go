@@ -188,9 +188,9 @@ func (p *Provider) until(g *grant) time.Time {
 	return end
 }
 
-// addCode commits a new code and gives its value. The parked request is used up in the same transaction; store.ErrNotFound when somebody was
-// first. session.ErrNone when the session has ended.
-func (p *Provider) addCode(ctx context.Context, q *request, c *client, a identity.Authentication, s session.Session, parked string) (string, error) {
+// addCode commits a new code and gives its value. The parked request and its flow are used up in the same transaction; store.ErrNotFound when
+// somebody was first. session.ErrNone when the session has ended.
+func (p *Provider) addCode(ctx context.Context, q *request, c *client, a identity.Authentication, s session.Session) (string, error) {
 	value := secret.Token()
 	g := grant{
 		Client: c.ID, User: a.User, Subject: a.Subject, Epoch: a.Epoch, Session: a.Session, Held: s.Key, At: a.At, Proofs: a.Proofs, AMR: a.AMR,
@@ -198,8 +198,11 @@ func (p *Provider) addCode(ctx context.Context, q *request, c *client, a identit
 		Offline: slices.Contains(q.Scopes, oidc.ScopeOfflineAccess) && slices.Contains(c.Grants, string(oidc.GrantTypeRefreshToken)),
 	}
 	err := p.d.Store.Write(ctx, func(tx store.Tx) error {
-		if parked != "" {
-			if _, err := p.requests.Take(tx, parked); err != nil {
+		if q.parked != "" {
+			if _, err := p.requests.Take(tx, q.parked); err != nil {
+				return err
+			}
+			if err := p.d.Interaction.Over(tx, q.flow); err != nil {
 				return err
 			}
 		}

@@ -157,7 +157,10 @@ type guide struct {
 	epoch    int64 // of every account
 }
 
-func (g *guide) Begin(w http.ResponseWriter, r *http.Request, q identity.SignInRequest) (string, error) {
+func (g *guide) Begin(w http.ResponseWriter, r *http.Request, q identity.SignInRequest, also func(store.Tx) error) (string, error) {
+	if err := g.h.db.Write(r.Context(), also); err != nil {
+		return "", err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.last = secret.ID()
@@ -165,15 +168,24 @@ func (g *guide) Begin(w http.ResponseWriter, r *http.Request, q identity.SignInR
 	return g.h.p.path + "/flow/" + g.last, nil
 }
 
-func (g *guide) Outcome(r *http.Request, flow string) (identity.Authentication, error) {
+func (g *guide) Outcome(_ store.Tx, r *http.Request, flow string) (identity.Authentication, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a, ok := g.out[flow]
 	if c, err := r.Cookie("walker"); err != nil || !ok || c.Value != flow {
 		return identity.Authentication{}, fmt.Errorf("outcome: %w", store.ErrNotFound)
 	}
-	delete(g.out, flow)
 	return a, nil
+}
+
+func (g *guide) Over(_ store.Tx, flow string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, ok := g.out[flow]; !ok {
+		return fmt.Errorf("over: %w", store.ErrNotFound)
+	}
+	delete(g.out, flow)
+	return nil
 }
 
 func (g *guide) Standing(ctx context.Context, look func(store.Tx) (identity.Authentication, error)) (u directory.User, _ identity.Standing, err error) {

@@ -88,13 +88,9 @@ func (p *Provider) askToLeave(w http.ResponseWriter, r *http.Request, c *client,
 	if target.Redirect != "" {
 		ask.Origin = originOf(target.Redirect)
 	}
-	err := p.d.Store.Write(r.Context(), func(tx store.Tx) error {
+	to, err := p.d.Interaction.Begin(w, r, ask, func(tx store.Tx) error {
 		return p.logouts.Add(tx, id, "", tx.Now().Add(requestFor), target)
 	})
-	to := ""
-	if err == nil {
-		to, err = p.d.Interaction.Begin(w, r, ask)
-	}
 	if err != nil {
 		p.broken(w, r, err)
 		return
@@ -111,16 +107,19 @@ func (p *Provider) leave(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var target store.Record[departure]
-	a, err := p.d.Interaction.Outcome(r, flow)
-	if err == nil && (a.Request.Context != id || !a.Request.SignOut) {
-		err = store.ErrNotFound
-	}
-	if err == nil {
-		err = p.d.Store.Write(r.Context(), func(tx store.Tx) (err error) {
+	err = p.d.Store.Write(r.Context(), func(tx store.Tx) error {
+		a, err := p.d.Interaction.Outcome(tx, r, flow)
+		if err == nil && (a.Request.Context != id || !a.Request.SignOut) {
+			err = store.ErrNotFound
+		}
+		if err == nil {
+			err = p.d.Interaction.Over(tx, flow)
+		}
+		if err == nil {
 			target, err = p.logouts.Take(tx, id)
-			return err
-		})
-	}
+		}
+		return err
+	})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		p.page(w, r, "expired", http.StatusBadRequest)

@@ -29,15 +29,17 @@ import (
 	"github.com/sparekey-id/sparekey/internal/store"
 )
 
-// Interaction leads end-users. Its errors are its own, but for two: store.ErrNotFound from Outcome, and whatever is
+// Interaction leads end-users. Its errors are its own, but for two: store.ErrNotFound from Outcome and Over, and whatever is
 // temporary, which is answered as such and never as a success.
 type Interaction interface {
-	// Begin starts a flow for q in this browser, sets what cookies it needs and returns where the browser goes.
+	// Begin starts a flow for q in this browser, sets what cookies it needs and returns where the browser goes. also is committed with the flow.
 	// When the flow is done, the browser comes to the issuer's path + q.Return + "&flow=" and the flow's id.
-	Begin(w http.ResponseWriter, r *http.Request, q identity.SignInRequest) (redirect string, err error)
-	// Outcome gives what a finished flow established: once, and to the browser that walked it; otherwise store.ErrNotFound.
+	Begin(w http.ResponseWriter, r *http.Request, q identity.SignInRequest, also func(store.Tx) error) (redirect string, err error)
+	// Outcome gives what a finished flow established, to the browser that walked it; otherwise store.ErrNotFound.
 	// A flow that asked about signing out gives its Request back and need not say who was signed in.
-	Outcome(r *http.Request, flow string) (identity.Authentication, error)
+	Outcome(tx store.Tx, r *http.Request, flow string) (identity.Authentication, error)
+	// Over takes a finished flow away from whoever would use its outcome again; store.ErrNotFound when somebody was first.
+	Over(tx store.Tx, flow string) error
 	// Standing says whether the sign-in that look finds still counts now, and gives the user as her directory knows her now. look reads in the
 	// transaction in which that is judged; its error ends the matter and comes back. It does not ask whether the browser's session lives: a grant for offline access
 	// outlives it, and provider looks itself where it matters.

@@ -33,6 +33,8 @@ type request struct {
 	LoginHint string        `json:"-"`
 	Hint      string        `json:"-"` // id_token_hint, not verified yet
 	Languages []string      `json:"-"`
+
+	parked, flow string // its id and that of its flow, once it has come back from one
 }
 
 func (q *request) asks(prompt string) bool { return slices.Contains(q.Prompt, prompt) }

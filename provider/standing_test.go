@@ -147,12 +147,34 @@ func TestA07_TheReturnOfAFlowIsGoodForTheBrowserThatWalkedIt(t *testing.T) {
 		u, _ := url.Parse(back)
 		b.get("/avengers/authorize/resume?request="+other+"&flow="+u.Query().Get("flow")).shows(400, "expired")
 	})
+	t.Run("nor for another of the same client", func(t *testing.T) {
+		b := h.browser()
+		b.authorize()
+		other := h.guide.asked[h.guide.last].Context
+		b.authorize()
+		u, _ := url.Parse(b.walk(ironman))
+		b.get("/avengers/authorize/resume?request="+other+"&flow="+u.Query().Get("flow")).shows(400, "expired")
+		b.get(u.String()).code() // and nothing was used up
+	})
 	t.Run("once", func(t *testing.T) {
 		b := h.browser()
 		b.authorize()
 		back := b.walk(ironman)
 		b.get(back).code()
 		b.get(back).shows(400, "expired")
+	})
+	t.Run("and the flow ends with it, whatever the answer is", func(t *testing.T) {
+		for _, standing := range []identity.Standing{identity.Good, identity.Due, identity.Gone} {
+			b := h.browser()
+			b.authorize()
+			back := b.walk(ironman)
+			h.guide.say(standing, nil)
+			b.get(back)
+			h.guide.say(identity.Good, nil)
+			if _, there := h.guide.out[h.guide.last]; there {
+				t.Errorf("%s: its outcome can be had again", standing)
+			}
+		}
 	})
 	t.Run("not for ever", func(t *testing.T) {
 		b := h.browser()
@@ -190,8 +212,8 @@ func TestA07_ManyReturnsOfOneFlowGiveOneCode(t *testing.T) {
 	a := authentication(s)
 	codes := make(chan string, 20)
 	together(20, func() answer {
-		q := &request{Client: "wiki", Redirect: callback, Scopes: []string{"openid"}}
-		if code, err := h.p.addCode(context.Background(), q, h.p.clients["wiki"], a, s, id); err == nil {
+		q := &request{Client: "wiki", Redirect: callback, Scopes: []string{"openid"}, parked: id, flow: h.guide.last}
+		if code, err := h.p.addCode(context.Background(), q, h.p.clients["wiki"], a, s); err == nil {
 			codes <- code
 		} else if !errors.Is(err, store.ErrNotFound) {
 			t.Error(err)

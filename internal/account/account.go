@@ -54,7 +54,11 @@ const columns = `subject, epoch, created_at, registered_at, skips, snoozed_until
 
 // Load reads the account; a user without one gets the zero row, which is no error.
 func (a *Accounts) Load(tx store.Tx, user directory.UserID) (Account, error) {
-	c, err := scanAccount(tx.Row(`SELECT `+columns+` FROM account WHERE tenant = $1 AND user_id = $2`, string(user)), user)
+	return a.load(tx, user, "")
+}
+
+func (a *Accounts) load(tx store.Tx, user directory.UserID, locking string) (Account, error) {
+	c, err := scanAccount(tx.Row(`SELECT `+columns+` FROM account WHERE tenant = $1 AND user_id = $2`+locking, string(user)), user)
 	if errors.Is(err, store.ErrNotFound) {
 		return Account{User: user}, nil
 	}

@@ -69,14 +69,14 @@ func (a *Accounts) Bind(tx store.Tx, user directory.UserID, x identity.Authentic
 
 // Lock takes the account's row for the rest of the transaction, so that a rule about all of a user's authenticators holds.
 func (a *Accounts) Lock(tx store.Tx, user directory.UserID) (Account, error) {
+	c, err := a.load(tx, user, tx.Locking())
+	if err != nil || c.Subject != "" {
+		return c, err
+	}
 	if _, err := a.Open(tx, user); err != nil {
 		return Account{}, err
 	}
-	var epoch int64
-	if err := tx.Row(`SELECT epoch FROM account WHERE tenant = $1 AND user_id = $2`+tx.Locking(), string(user)).Scan(&epoch); err != nil {
-		return Account{}, err
-	}
-	return a.Load(tx, user)
+	return a.load(tx, user, tx.Locking())
 }
 
 // Unbind ends an authenticator; store.ErrNotFound when it is not this user's. When it was asked first, the oldest left takes its place.

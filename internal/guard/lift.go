@@ -12,45 +12,39 @@ import (
 
 // Peek tells, without counting, until when an attempt would have to wait (zero: not at all) and how many wrong ones count against the user now.
 func (g *Guard) Peek(tx store.Tx, t Trial) (until time.Time, failures int, err error) {
+	until, failures, _, err = g.peek(tx, t)
+	return until, failures, err
+}
+
+// peek is Peek, and how many have tried from the network of a stranger who signs in.
+func (g *Guard) peek(tx store.Tx, t Trial) (until time.Time, failures, crowd int, err error) {
 	now := g.now(tx)
 	r, key := g.account(t)
 	until, failures, err = g.look(tx, r, key, now)
-	if err != nil {
-		return time.Time{}, 0, fmt.Errorf("look at an attempt: %w", err)
-	}
 	var more time.Time
 	switch {
+	case err != nil:
 	case t.For == Reset:
 		more, _, err = g.look(tx, g.rules.proofsNetwork, networkKey(t), now)
 	case t.For == SignIn && !t.Known:
 		var v tide
 		v, err = g.crowd(tx, networkKey(t), now)
-		more = v.barred(g.rules.passwordNetwork)
+		more, crowd = v.barred(g.rules.passwordNetwork), v.sum()
 	}
 	if err != nil {
-		return time.Time{}, 0, fmt.Errorf("look at an attempt: %w", err)
+		return time.Time{}, 0, 0, fmt.Errorf("look at an attempt: %w", err)
 	}
 	if more.After(until) {
 		until = more
 	}
-	return until, failures, nil
+	return until, failures, crowd, nil
 }
 
 // NeedsPuzzle reports whether a puzzle must be solved before this password is tried: after wrong ones for the user, or many from an unknown
 // browser's network. A name that is nobody is treated like any other.
 func (g *Guard) NeedsPuzzle(tx store.Tx, t Trial) (bool, error) {
-	_, failures, err := g.Peek(tx, t)
-	if err != nil || failures >= g.o.Limits.SignIn.Captcha {
-		return true, err
-	}
-	if t.For != SignIn || t.Known {
-		return false, nil
-	}
-	v, err := g.crowd(tx, networkKey(t), g.now(tx))
-	if err != nil {
-		return true, fmt.Errorf("look at an attempt: %w", err)
-	}
-	return 4*v.sum() >= g.rules.passwordNetwork.count, nil
+	_, failures, crowd, err := g.peek(tx, t)
+	return err != nil || failures >= g.o.Limits.SignIn.Captcha || 4*crowd >= g.rules.passwordNetwork.count, err
 }
 
 func (g *Guard) look(tx store.Tx, r rule, key string, now time.Time) (until time.Time, failures int, err error) {

@@ -191,13 +191,15 @@ func (a *Attempt) write(ctx context.Context, f func(store.Tx) error) error {
 
 func (a *Attempt) takeBack(tx store.Tx, clear bool) error {
 	r, key := a.g.account(a.t)
-	err := a.g.tallies.Change(tx, key, a.t.User, func(v *tally, _ bool) (time.Time, error) {
-		v.drop(r, a.id)
-		if clear {
-			*v = tally{}
-		}
-		return v.until(r), nil
-	})
+	var err error
+	if clear {
+		err = a.g.tallies.Drop(tx, key)
+	} else {
+		err = a.g.tallies.Change(tx, key, a.t.User, func(v *tally, _ bool) (time.Time, error) {
+			v.drop(r, a.id)
+			return v.until(r), nil
+		})
+	}
 	if err != nil {
 		return err
 	}
