@@ -181,6 +181,8 @@ type Client struct {
 	PKCE           string        `yaml:"pkce"` // required
 	Groups         []string      `yaml:"groups"`
 	ClaimsInID     bool          `yaml:"claims_in_id_token"`
+	Pushed         bool          `yaml:"require_pushed_authorization_requests"`
+	ResourceServer bool          `yaml:"resource_server"`
 }
 
 // LoadConfig reads a configuration file. A refusal is a config.Faults: every fault at once, each with its line and column.

@@ -32,11 +32,15 @@ type posted struct {
 
 // authorize is the authorization endpoint (OpenID Connect Core §3.1.2).
 func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
-	v, ok := p.values(w, r)
+	given, ok := p.values(w, r)
 	if !ok {
 		return
 	}
-	q, c, reason, fault := p.parse(v)
+	v, pushed, ok := p.unpushed(w, r, given)
+	if !ok {
+		return
+	}
+	q, c, reason, fault := p.parse(v, pushed)
 	switch {
 	case reason != "":
 		p.page(w, r, reason, http.StatusBadRequest)
@@ -50,7 +54,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	web.Note(r, "client", c.ID)
 	if r.Method == http.MethodPost {
-		p.park(w, r, v)
+		p.park(w, r, given)
 		return
 	}
 	p.proceed(w, r, q, c)

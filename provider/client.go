@@ -26,13 +26,15 @@ type Client struct {
 	AuthMethod             string      // client_secret_basic, client_secret_post, none (public); empty for a confidential client: either of the first two
 	IDTokenAlg             string      // RS256 (default), ES256, EdDSA
 	Grants                 []string    // default authorization_code, refresh_token
-	Scopes                 []string    // what it may ask for; default all
+	Scopes                 []string    // what it may ask for; default all of OpenID Connect's. Others are names of resource servers, for a client that acts for itself
 	PKCERequired           bool
 	Groups                 []string // who may sign in there; empty: everyone
 	ClaimsInIDToken        bool     // the claims of its scopes are in the ID token as well
 	RefreshGrace           time.Duration
 	Native                 bool     // RFC 8252: custom schemes, any port on a loopback redirect URI
 	ResponseModes          []string // default query, form_post; fragment on request
+	Pushed                 bool     // its authorization requests have to be pushed first (RFC 9126 §6)
+	ResourceServer         bool     // it may ask about the tokens of every client (RFC 7662 §4)
 }
 
 // scopes are those that mean something here, in the order of discovery.
@@ -41,7 +43,8 @@ var scopes = []string{oidc.ScopeOpenID, oidc.ScopeProfile, oidc.ScopeEmail, oidc
 var (
 	algorithms    = []string{"RS256", "ES256", "EdDSA"}
 	responseModes = []string{string(oidc.ResponseModeQuery), string(oidc.ResponseModeFormPost), string(oidc.ResponseModeFragment)}
-	grantTypes    = []string{string(oidc.GrantTypeCode), string(oidc.GrantTypeRefreshToken)}
+	grantTypes    = []string{string(oidc.GrantTypeCode), string(oidc.GrantTypeRefreshToken), string(oidc.GrantTypeClientCredentials)}
+	usualGrants   = grantTypes[:2]
 	authMethods   = []string{string(oidc.AuthMethodNone), string(oidc.AuthMethodBasic), string(oidc.AuthMethodPost)}
 )
 
@@ -50,6 +53,7 @@ var (
 type client struct {
 	Client
 	digest [sha256.Size]byte
+	own    []string // the scopes it has where it acts for itself
 }
 
 func newClient(c Client) *client {
@@ -62,7 +66,7 @@ func newClient(c Client) *client {
 		own.AuthMethod = string(oidc.AuthMethodNone)
 	}
 	if len(c.Grants) == 0 {
-		own.Grants = grantTypes
+		own.Grants = usualGrants
 	}
 	if len(c.Scopes) == 0 {
 		own.Scopes = scopes
@@ -70,7 +74,22 @@ func newClient(c Client) *client {
 	if len(c.ResponseModes) == 0 {
 		own.ResponseModes = responseModes[:2]
 	}
+	for _, s := range c.Scopes {
+		if !slices.Contains(scopes, s) {
+			own.own = append(own.own, s)
+		}
+	}
 	return own
+}
+
+// forItself reports whether a client may act without an end-user (RFC 6749 §4.4).
+func (c Client) forItself() bool {
+	return slices.Contains(c.Grants, string(oidc.GrantTypeClientCredentials))
+}
+
+// leads reports whether it sends end-users here.
+func (c Client) leads() bool {
+	return len(c.Grants) == 0 || slices.Contains(c.Grants, string(oidc.GrantTypeCode))
 }
 
 // admits reports whether a user may sign in at the client.
@@ -153,7 +172,18 @@ func (c Client) check(at string, found *Problems) {
 		among("grants", g, grantTypes)
 	}
 	for _, s := range c.Scopes {
-		among("scopes", s, scopes)
+		switch {
+		case !c.forItself():
+			among("scopes", s, scopes)
+		case !scopeToken(s):
+			found.add(at+".scopes", "a scope is made of visible ASCII characters without quotes and backslashes")
+		}
+	}
+	if c.Public && c.forItself() {
+		found.add(at+".grants", "a public client cannot act for itself: it has no secret") // RFC 6749 §4.4
+	}
+	if c.Public && c.ResourceServer {
+		found.add(at+".resource_server", "a public client cannot ask about tokens: it has no secret") // RFC 7662 §2.1
 	}
 	for _, m := range c.ResponseModes {
 		among("response_modes", m, responseModes)
@@ -161,7 +191,7 @@ func (c Client) check(at string, found *Problems) {
 	if c.RefreshGrace < 0 || c.RefreshGrace > time.Minute {
 		found.add(at+".refresh_grace", "a grace is at most 60s")
 	}
-	if len(c.RedirectURIs) == 0 {
+	if len(c.RedirectURIs) == 0 && c.leads() {
 		found.add(at+".redirect_uris", "at least one is needed")
 	}
 	for i, uri := range c.RedirectURIs {
@@ -174,6 +204,11 @@ func (c Client) check(at string, found *Problems) {
 			found.add(fmt.Sprintf("%s.post_logout_redirect_uris[%d]", at, i), "%s", text)
 		}
 	}
+}
+
+// scopeToken reports whether s is a scope (RFC 6749 §3.3).
+func scopeToken(s string) bool {
+	return s != "" && len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x21 || r > 0x7e || r == '"' || r == '\\' })
 }
 
 // uriFault says why browsers may not be sent to a URI (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1).

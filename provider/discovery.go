@@ -44,16 +44,18 @@ func (d *document) serve(w http.ResponseWriter, r *http.Request) {
 func (p *Provider) showDiscovery(w http.ResponseWriter, r *http.Request) { p.meta.serve(w, r) }
 func (p *Provider) showKeys(w http.ResponseWriter, r *http.Request)      { p.keys.Load().set.serve(w, r) }
 
-// metadata is the library's, with the one member it lacks (RFC 9207 §3).
+// metadata is the library's, with the members it lacks (RFC 9207 §3, RFC 9126 §5).
 type metadata struct {
 	oidc.DiscoveryConfiguration
-	IssInResponse bool `json:"authorization_response_iss_parameter_supported"`
+	IssInResponse bool   `json:"authorization_response_iss_parameter_supported"`
+	Pushed        string `json:"pushed_authorization_request_endpoint"`
 }
 
 // discovery says what is really switched on (OpenID Connect Discovery §3, RFC 8414 §2).
 func (p *Provider) discovery() (*document, error) {
 	at := func(path string) string { return p.c.Issuer + path }
 	var methods []oidc.AuthMethod
+	grants := usualGrants
 	modes := slices.Clone(responseModes[:2])
 	for _, m := range authMethods {
 		for _, c := range p.clients {
@@ -66,31 +68,44 @@ func (p *Provider) discovery() (*document, error) {
 		if slices.Contains(c.ResponseModes, responseModes[2]) && len(modes) == 2 {
 			modes = append(modes, responseModes[2])
 		}
+		if c.forItself() {
+			grants = grantTypes
+		}
 	}
-	return asDocument(metadata{IssInResponse: true, DiscoveryConfiguration: oidc.DiscoveryConfiguration{
-		Issuer:                                 p.c.Issuer,
-		AuthorizationEndpoint:                  at(authorizePath),
-		TokenEndpoint:                          at(tokenPath),
-		UserinfoEndpoint:                       at(userinfoPath),
-		RevocationEndpoint:                     at(revokePath),
-		EndSessionEndpoint:                     at(logoutPath),
-		JwksURI:                                at(keysPath),
-		ScopesSupported:                        scopes,
-		ResponseTypesSupported:                 []string{string(oidc.ResponseTypeCode)},
-		ResponseModesSupported:                 modes,
-		GrantTypesSupported:                    []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeRefreshToken},
-		ACRValuesSupported:                     []string{acrOne, acrTwo},
-		SubjectTypesSupported:                  []string{"public"},
-		IDTokenSigningAlgValuesSupported:       p.needed(),
-		TokenEndpointAuthMethodsSupported:      methods,
-		RevocationEndpointAuthMethodsSupported: methods,
-		DisplayValuesSupported:                 []oidc.Display{oidc.DisplayPage},
-		ClaimTypesSupported:                    []string{"normal"},
-		ClaimsSupported:                        p.claimNames(),
-		ClaimsParameterSupported:               true,
-		CodeChallengeMethodsSupported:          []oidc.CodeChallengeMethod{oidc.CodeChallengeMethodS256},
-		UILocalesSupported:                     oidc.ParseLocales(p.c.Languages),
+	secretly := slices.DeleteFunc(slices.Clone(methods), func(m oidc.AuthMethod) bool { return m == oidc.AuthMethodNone })
+	return asDocument(metadata{IssInResponse: true, Pushed: at(pushPath), DiscoveryConfiguration: oidc.DiscoveryConfiguration{
+		Issuer:                                    p.c.Issuer,
+		AuthorizationEndpoint:                     at(authorizePath),
+		TokenEndpoint:                             at(tokenPath),
+		UserinfoEndpoint:                          at(userinfoPath),
+		RevocationEndpoint:                        at(revokePath),
+		IntrospectionEndpoint:                     at(introspectPath),
+		EndSessionEndpoint:                        at(logoutPath),
+		JwksURI:                                   at(keysPath),
+		ScopesSupported:                           scopes,
+		ResponseTypesSupported:                    []string{string(oidc.ResponseTypeCode)},
+		ResponseModesSupported:                    modes,
+		GrantTypesSupported:                       asGrants(grants),
+		ACRValuesSupported:                        []string{acrOne, acrTwo},
+		SubjectTypesSupported:                     []string{"public"},
+		IDTokenSigningAlgValuesSupported:          p.needed(),
+		TokenEndpointAuthMethodsSupported:         methods,
+		RevocationEndpointAuthMethodsSupported:    methods,
+		IntrospectionEndpointAuthMethodsSupported: secretly,
+		DisplayValuesSupported:                    []oidc.Display{oidc.DisplayPage},
+		ClaimTypesSupported:                       []string{"normal"},
+		ClaimsSupported:                           p.claimNames(),
+		ClaimsParameterSupported:                  true,
+		CodeChallengeMethodsSupported:             []oidc.CodeChallengeMethod{oidc.CodeChallengeMethodS256},
+		UILocalesSupported:                        oidc.ParseLocales(p.c.Languages),
 	}})
+}
+
+func asGrants(names []string) (all []oidc.GrantType) {
+	for _, n := range names {
+		all = append(all, oidc.GrantType(n))
+	}
+	return all
 }
 
 func asDocument(v any) (*document, error) {

@@ -17,18 +17,20 @@ func TestDiscoveryIsCompleteAndTrue(t *testing.T) {
 	for name, want := range map[string]string{
 		"issuer": issuer, "authorization_endpoint": issuer + "/authorize", "token_endpoint": issuer + "/token", "userinfo_endpoint": issuer + "/userinfo",
 		"revocation_endpoint": issuer + "/revoke", "end_session_endpoint": issuer + "/logout", "jwks_uri": issuer + "/keys",
+		"introspection_endpoint": issuer + "/introspect", "pushed_authorization_request_endpoint": issuer + "/par",
 	} {
 		if d[name] != want {
 			t.Errorf("%s: %v, want %s", name, d[name], want)
 		}
 	}
 	for name, want := range map[string]string{
-		"response_types_supported": "code", "grant_types_supported": "authorization_code refresh_token", "subject_types_supported": "public",
+		"response_types_supported": "code", "grant_types_supported": "authorization_code refresh_token client_credentials", "subject_types_supported": "public",
 		"response_modes_supported":              "query form_post fragment",
 		"id_token_signing_alg_values_supported": "RS256 ES256 EdDSA", "code_challenge_methods_supported": "S256",
-		"token_endpoint_auth_methods_supported":      "none client_secret_basic client_secret_post",
-		"revocation_endpoint_auth_methods_supported": "none client_secret_basic client_secret_post",
-		"scopes_supported":                           "openid profile email phone address groups offline_access", "ui_locales_supported": "en de",
+		"token_endpoint_auth_methods_supported":         "none client_secret_basic client_secret_post",
+		"introspection_endpoint_auth_methods_supported": "client_secret_basic client_secret_post",
+		"revocation_endpoint_auth_methods_supported":    "none client_secret_basic client_secret_post",
+		"scopes_supported":                              "openid profile email phone address groups offline_access", "ui_locales_supported": "en de",
 	} {
 		var got []string
 		for _, v := range d[name].([]any) {
@@ -51,7 +53,7 @@ func TestDiscoveryIsCompleteAndTrue(t *testing.T) {
 			t.Errorf("%s is not https: %s", name, s)
 		}
 	}
-	for _, absent := range []string{"introspection_endpoint", "device_authorization_endpoint", "registration_endpoint", "check_session_iframe", "backchannel_logout_supported"} {
+	for _, absent := range []string{"device_authorization_endpoint", "registration_endpoint", "check_session_iframe", "backchannel_logout_supported"} {
 		if _, ok := d[absent]; ok {
 			t.Errorf("%s is announced and not there", absent)
 		}

@@ -82,6 +82,20 @@ func TestA47_AFailingStorageCallIsNeverASuccess(t *testing.T) {
 			tk := b.redeem(b.authorize("scope", scope).code()).tokens()
 			return func() answer { return b.revoke("token", tk.refresh) }
 		}, is200},
+		"introspect": {func(b *browser) act {
+			b.signedIn(ironman)
+			tk := b.redeem(b.authorize("scope", "openid").code()).tokens()
+			return func() answer { return b.introspect("api", "api-secret", tk.access) }
+		}, func(a answer) bool { return strings.Contains(a.body, `"active":true`) }},
+		"client": {func(b *browser) act {
+			return func() answer { return b.tokenAs("api", "api-secret", "grant_type", "client_credentials") }
+		}, is200},
+		"push": {func(b *browser) act { return func() answer { return b.push() } }, func(a answer) bool { return a.StatusCode == 201 }},
+		"pushed": {func(b *browser) act {
+			b.signedIn(ironman)
+			uri := b.push().uri()
+			return func() answer { return b.bring(uri, "wiki") }
+		}, isCode},
 		"logout": {func(b *browser) act {
 			b.signedIn(ironman)
 			tk := b.redeem(b.authorize().code()).tokens()

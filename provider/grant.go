@@ -23,7 +23,7 @@ import (
 
 // grant is what one end-user lets one client do, from the moment a code is made for it: one record for the code, for the access tokens
 // and for the family of refresh tokens. It lies on its shelf under the digest of the code, so that a code which comes a second time finds
-// what the first one began, for as long as any of it lives. Its owner is the user.
+// what the first one began, for as long as any of it lives. Its owner is the user. A client that acts for itself has grants without one.
 type grant struct {
 	Client  string           `json:"client"`
 	User    string           `json:"user"`
@@ -151,18 +151,18 @@ func (g *grant) admit(token string, scopes []string, now, until time.Time) {
 	g.Access = living[max(0, len(living)-mostAccess):]
 }
 
-// holds finds a living access token.
-func (g *grant) holds(token string, now time.Time) (scopes []string, ok bool) {
+// holds finds a living access token, its scopes filled in.
+func (g *grant) holds(token string, now time.Time) (access, bool) {
 	digest := secret.Digest(token)
 	for _, a := range g.Access {
 		if secret.Equal(a.Digest, digest) && now.Before(a.Until) {
-			if a.Scopes != nil {
-				return a.Scopes, true
+			if a.Scopes == nil {
+				a.Scopes = g.Scopes
 			}
-			return g.Scopes, true
+			return a, true
 		}
 	}
-	return nil, false
+	return access{}, false
 }
 
 // refreshable is when the grant's refresh token is over: unused too long, or too long after sign-in.
@@ -203,6 +203,11 @@ func (p *Provider) addCode(ctx context.Context, q *request, c *client, a identit
 				return err
 			}
 			if err := p.d.Interaction.Over(tx, q.flow); err != nil {
+				return err
+			}
+		}
+		if q.Pushed != "" {
+			if _, err := p.pushed.Take(tx, q.Pushed); err != nil {
 				return err
 			}
 		}

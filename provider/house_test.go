@@ -56,6 +56,8 @@ func registered() []Client {
 		{ID: "strict", Secret: "strict-secret", RedirectURIs: []string{"https://strict.example.com/cb"}, PKCERequired: true, IDTokenAlg: "ES256", Scopes: []string{"openid", "email"}, Grants: []string{"authorization_code"}, ResponseModes: []string{"query"}},
 		{ID: "lab", Secret: "lab-secret", RedirectURIs: []string{"https://lab.example.com/cb"}, IDTokenAlg: "ES256", Groups: []string{"avengers"}, ClaimsInIDToken: true},
 		{ID: "graceful", Secret: "graceful-secret", RedirectURIs: []string{"https://graceful.example.com/cb"}, IDTokenAlg: "ES256", RefreshGrace: 20 * time.Second},
+		{ID: "api", Secret: "api-secret", Grants: []string{"client_credentials"}, Scopes: []string{"orders.read", "orders.write"}, ResourceServer: true},
+		{ID: "pusher", Secret: "pusher-secret", RedirectURIs: []string{"https://pusher.example.com/cb"}, IDTokenAlg: "ES256", Pushed: true},
 	}
 }
 
@@ -479,6 +481,15 @@ func (h *house) count(shelf string) (n int) {
 		h.t.Fatal(err)
 	}
 	return n
+}
+
+// form is made of names and values.
+func form(more ...string) url.Values {
+	v := url.Values{}
+	for i := 0; i+1 < len(more); i += 2 {
+		v.Set(more[i], more[i+1])
+	}
+	return v
 }
 
 // secretHash512 is at_hash for EdDSA: half of a SHA-512.

@@ -5,8 +5,7 @@
 // which leads end-users, and every token waits for that Interaction's Standing.
 //
 // The endpoints are written by hand on the wire types of github.com/zitadel/oidc/v3/pkg/oidc. The router of that library
-// was measured against them: 14 µs more for each POST, double decoding, 1.6 MB of program, errors in its own words, and no way to send
-// WWW-Authenticate.
+// decodes every form twice, answers errors in words of its own and has no way to send WWW-Authenticate.
 package provider
 
 import (
@@ -93,6 +92,7 @@ type Provider struct {
 
 	requests store.Shelf[request]
 	posted   store.Shelf[posted]
+	pushed   store.Shelf[pushed]
 	logouts  store.Shelf[departure]
 	grants   store.Shelf[grant]
 }
@@ -125,6 +125,7 @@ func New(ctx context.Context, c Config, d Deps) (*Provider, error) {
 		sealed:     d.Ring.Box("signing/" + d.Store.Name()),
 		requests:   store.NewShelf[request]("request"),
 		posted:     store.NewShelf[posted]("posted"),
+		pushed:     store.NewShelf[pushed]("pushed"),
 		logouts:    store.NewShelf[departure]("logout"),
 		grants:     store.NewShelf[grant]("grant"),
 	}
@@ -152,17 +153,19 @@ func (c *Config) defaults() {
 
 // Paths of the endpoints under the issuer. Relying parties learn them from discovery.
 const (
-	discoveryPath = "/.well-known/openid-configuration"
-	rfc8414Path   = "/.well-known/oauth-authorization-server"
-	keysPath      = "/keys"
-	authorizePath = "/authorize"
-	resumePath    = "/authorize/resume"
-	tokenPath     = "/token"
-	userinfoPath  = "/userinfo"
-	revokePath    = "/revoke"
-	logoutPath    = "/logout"
-	leavePath     = "/logout/resume"
-	signedOutPath = "/signed-out" // a page of the other wing
+	discoveryPath  = "/.well-known/openid-configuration"
+	rfc8414Path    = "/.well-known/oauth-authorization-server"
+	keysPath       = "/keys"
+	authorizePath  = "/authorize"
+	resumePath     = "/authorize/resume"
+	tokenPath      = "/token"
+	userinfoPath   = "/userinfo"
+	revokePath     = "/revoke"
+	introspectPath = "/introspect"
+	pushPath       = "/par"
+	logoutPath     = "/logout"
+	leavePath      = "/logout/resume"
+	signedOutPath  = "/signed-out" // a page of the other wing
 )
 
 // Mount puts every endpoint on the mux under prefix, the issuer's path: this is the whole map.
@@ -174,6 +177,8 @@ func (p *Provider) Mount(mux *http.ServeMux, prefix string) {
 	mux.Handle(prefix+tokenPath, shared(p.token, http.MethodPost))
 	mux.Handle(prefix+userinfoPath, shared(p.userinfo, http.MethodGet, http.MethodPost))
 	mux.Handle(prefix+revokePath, shared(p.revoke, http.MethodPost))
+	mux.Handle(prefix+introspectPath, only(p.introspect, http.MethodPost))
+	mux.Handle(prefix+pushPath, shared(p.push, http.MethodPost))
 	mux.Handle(prefix+authorizePath, only(p.authorize, http.MethodGet, http.MethodPost))
 	mux.Handle(prefix+resumePath, only(p.resume, http.MethodGet))
 	mux.Handle(prefix+logoutPath, only(p.logout, http.MethodGet, http.MethodPost))

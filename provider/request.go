@@ -34,6 +34,8 @@ type request struct {
 	Hint      string        `json:"-"` // id_token_hint, not verified yet
 	Languages []string      `json:"-"`
 
+	Pushed string `json:"pushed,omitempty"` // where it lies, pushed, until it is answered with a code
+
 	parked, flow string // its id and that of its flow, once it has come back from one
 }
 
@@ -47,13 +49,13 @@ const (
 )
 
 // parse reads an authorization request. The client and the redirect URI come first: while they are in doubt the answer is a page,
-// whose reason is returned. Afterwards every fault is a failure that goes to the relying party, and the request says where.
-func (p *Provider) parse(v url.Values) (q *request, c *client, reason string, f *failure) {
+// whose reason is returned. pushed is the id of a request that was pushed. Afterwards every fault is a failure that goes to the relying party, and the request says where.
+func (p *Provider) parse(v url.Values, pushed string) (q *request, c *client, reason string, f *failure) {
 	c = p.clients[one(v, "client_id")]
 	if c == nil {
 		return nil, nil, "client", nil
 	}
-	q = &request{Client: c.ID, Redirect: one(v, "redirect_uri"), Mode: string(oidc.ResponseModeQuery), MaxAge: -1}
+	q = &request{Client: c.ID, Redirect: one(v, "redirect_uri"), Mode: string(oidc.ResponseModeQuery), MaxAge: -1, Pushed: pushed}
 	if q.Redirect == "" || !c.sendsTo(q.Redirect) {
 		return nil, nil, "redirect_uri", nil
 	}
@@ -87,8 +89,10 @@ func (q *request) read(v url.Values, c *client) *failure {
 	switch {
 	case v.Has("request"):
 		return &failure{Code: string(oidc.RequestNotSupported), Text: "request objects are not supported"}
-	case v.Has("request_uri"):
-		return &failure{Code: noRequestURI, Text: "request_uri is not supported"}
+	case v.Has("request_uri"): // one of ours has been replaced by what it stands for
+		return &failure{Code: noRequestURI, Text: "request_uri is not one of the pushed request endpoint"}
+	case c.Pushed && q.Pushed == "":
+		return invalidRequest("this client has to push its requests")
 	case v.Has("registration"):
 		return &failure{Code: noRegistration, Text: "registration is not supported"}
 	case v.Get("response_type") == "":

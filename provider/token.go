@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -31,15 +32,17 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	case kind == "":
 		err = invalidRequest("grant_type is missing")
 	case !slices.Contains(grantTypes, kind):
-		err = &failure{http.StatusBadRequest, string(oidc.UnsupportedGrantType), "use authorization_code or refresh_token"}
+		err = &failure{http.StatusBadRequest, string(oidc.UnsupportedGrantType), "use " + strings.Join(grantTypes, ", ")}
 	case !slices.Contains(c.Grants, kind):
 		err = &failure{http.StatusBadRequest, string(oidc.UnauthorizedClient), "this client may not use this grant_type"}
 	case kind == string(oidc.GrantTypeCode):
 		t, err = p.redeem(r, form, c)
-	default:
+	case kind == string(oidc.GrantTypeRefreshToken):
 		t, err = p.refresh(r, form, c)
+	default:
+		t, err = p.grantClient(r, form, c)
 	}
-	if err == nil {
+	if err == nil && t.grant.Value.User != "" {
 		t.id, err = p.sign(r.Context(), &t, c)
 	}
 	if err != nil {

@@ -309,10 +309,11 @@ func TestOA03_OnlyTheGrantsThatAreSwitchedOn(t *testing.T) {
 	h := newHouse(t)
 	b := h.browser()
 	b.token().fails(400, "invalid_request")
-	for _, kind := range []string{"password", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:device_code",
+	for _, kind := range []string{"password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:device_code",
 		"urn:ietf:params:oauth:grant-type:token-exchange", "x"} {
 		b.token("grant_type", kind, "username", "ironman", "password", "x", "assertion", "x").fails(400, "unsupported_grant_type")
 	}
+	b.token("grant_type", "client_credentials").fails(400, "unauthorized_client")
 	b.tokenAs("strict", "strict-secret", "grant_type", "refresh_token", "refresh_token", "x").fails(400, "unauthorized_client")
 	b.token("grant_type", "authorization_code", "redirect_uri", callback).fails(400, "invalid_request")
 	b.token("grant_type", "refresh_token").fails(400, "invalid_request")

@@ -7,9 +7,6 @@ import (
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
-	"github.com/sparekey-id/sparekey/internal/identity"
-	"github.com/sparekey-id/sparekey/internal/session"
-	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/internal/web"
 )
 
@@ -20,48 +17,23 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	dead := &failure{http.StatusUnauthorized, invalidToken, "unknown or expired access token"}
-	key, ok := keyOfAccess(token)
-	if !ok {
-		p.fail(w, r, dead)
-		return
+	h, err := p.accessed(r.Context(), token)
+	if h.client != nil {
+		web.Note(r, "client", h.client.ID)
 	}
-	var g grant
-	var c *client
-	var scopes []string
-	u, standing, err := p.standing(r.Context(), func(tx store.Tx) (a identity.Authentication, err error) {
-		record, err := p.grants.Get(tx, key)
-		if err != nil {
-			return a, err
-		}
-		g = record.Value
-		if !g.Offline {
-			if _, err = p.d.Sessions.Living(tx, g.Held, g.User); err != nil {
-				return a, err
-			}
-		}
-		var living bool
-		if scopes, living = g.holds(token, p.d.Now()); !living {
-			return a, dead
-		}
-		if c = p.clients[g.Client]; c == nil {
-			return a, dead
-		}
-		return g.authentication(), nil
-	})
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, session.ErrNone) || err == nil && (standing != identity.Good || !c.admits(u)) {
-		err = dead
+	if err == nil && h.grant.User == "" { // there is nobody to tell of
+		err = errDead
 	}
-	if c != nil {
-		web.Note(r, "client", c.ID)
+	if errors.Is(err, errDead) {
+		err = &failure{http.StatusUnauthorized, invalidToken, "unknown or expired access token"}
 	}
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
 	claims := make(map[string]any, 16)
-	p.about(u, scopes, g.Wants.UserInfo, claims)
-	claims["sub"] = g.Subject
+	p.about(h.user, h.scopes, h.grant.Wants.UserInfo, claims)
+	claims["sub"] = h.grant.Subject
 	write(w, http.StatusOK, claims)
 }
 
