@@ -246,7 +246,7 @@ func (c Client) check(s faults, path string) {
 	if c.Public == (c.Secret.Reveal() != "") {
 		s.Fault(path, "a client has a secret, or is public: true")
 	}
-	if len(c.RedirectURIs) == 0 {
+	if len(c.RedirectURIs) == 0 && (len(c.Grants) == 0 || slices.Contains(c.Grants, "authorization_code")) {
 		s.Fault(path+".redirect_uris", "is missing")
 	}
 	for field, uris := range map[string][]string{"redirect_uris": c.RedirectURIs, "post_logout_redirect_uris": c.PostLogoutURIs} {
@@ -265,8 +265,8 @@ func (c Client) check(s faults, path string) {
 		s.Fault(path+".auth_method", "%q: client_secret_basic, client_secret_post or none", c.AuthMethod)
 	}
 	for _, g := range c.Grants {
-		if g != "authorization_code" && g != "refresh_token" {
-			s.Fault(path+".grants", "%q: authorization_code or refresh_token", g)
+		if g != "authorization_code" && g != "refresh_token" && g != "client_credentials" {
+			s.Fault(path+".grants", "%q: authorization_code, refresh_token or client_credentials", g)
 		}
 	}
 	if c.PKCE != "" && c.PKCE != "required" {

@@ -126,14 +126,9 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 
 // keyring opens the ring, or makes it together with a new database and never otherwise.
 func keyring(c *Config, fresh bool) (*secret.Ring, error) {
-	path := strings.TrimPrefix(c.Keyring, "file:")
-	if path == "" {
-		file, ok := strings.CutPrefix(c.Database, "sqlite:")
-		if !ok {
-			return nil, errors.New("keyring: say where it is (keyring: file:PATH); only a SQLite database has a place beside it")
-		}
-		path, _, _ = strings.Cut(file, "?")
-		path += ".keyring"
+	path, err := keyringPath(c)
+	if err != nil {
+		return nil, err
 	}
 	ring, err := secret.OpenRing(path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -119,6 +119,15 @@ func (p *person) userinfo() error {
 	return answer(http.DefaultClient, r, nil)
 }
 
+func (p *person) introspect() error {
+	var told struct{ Active bool }
+	err := p.w.fetch(http.DefaultClient, "POST", p.w.meta["introspection_endpoint"].(string), url.Values{"client": {"job"}, "token": {p.access}}, &told)
+	if err == nil && !told.Active {
+		err = errors.New("the token is not active")
+	}
+	return err
+}
+
 func (p *person) renew(client string) error {
 	var t struct {
 		Access  string `json:"access_token"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +59,7 @@ tenants:
     clients:
       - {id: rs, secret: file:secret, redirect_uris: [%q]}
       - {id: es, secret: file:secret, redirect_uris: [%q], id_token_alg: ES256}
+      - {id: job, secret: file:secret, grants: [client_credentials], scopes: [work], resource_server: true}
 `, port, database, w.origin, callback, callback)
 	if err := errors.Join(os.WriteFile(w.config, []byte(text), 0o600), os.WriteFile(filepath.Join(dir, "secret"), []byte("load-secret"), 0o600)); err != nil {
 		return nil, err
@@ -129,6 +131,10 @@ func (w *world) operations() []operation {
 		{"authorize, code, token, userinfo with a live session, RS256", pid, func(i int) error { return w.people[i].flow("rs") }},
 		{"authorize, code, token, userinfo with a live session, ES256", pid, func(i int) error { return w.people[i].flow("es") }},
 		{"userinfo", pid, func(i int) error { return w.people[i].userinfo() }},
+		{"introspection", pid, func(i int) error { return w.people[i].introspect() }},
+		{"client credentials", pid, func(i int) error {
+			return w.fetch(http.DefaultClient, "POST", w.meta["token_endpoint"].(string), url.Values{"client": {"job"}, "grant_type": {"client_credentials"}}, nil)
+		}},
 		{"refresh, ES256", pid, func(i int) error { return w.people[i].renew("es") }},
 		{"sign-in with user name and password, code, token, ES256", pid, func(i int) error { return w.people[i].signIn("es") }},
 		{"the password hash in it: a bare net/http answer that hashes", w.bare.Process.Pid, get(w.bareURL + "hash")},

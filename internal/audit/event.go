@@ -68,6 +68,7 @@ const (
 	OperatorUserChanged  = "operator.user_changed"
 	OperatorUserRemoved  = "operator.user_removed"
 	OperatorPassword     = "operator.password_set"
+	OperatorRestored     = "operator.restored" // all of the store is from a backup
 )
 
 var eventName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}(\.[a-z][a-z0-9_]{0,40}){0,3}$`)

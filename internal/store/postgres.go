@@ -208,3 +208,44 @@ func (l *postgresLink) translate(err error) error {
 	}
 	return postgresError(err)
 }
+
+func (p *postgres) loading() (string, int) { return " OVERRIDING SYSTEM VALUE", 100 }
+
+// loaded lets the numbers of the journal go on behind the greatest.
+func (p *postgres) loaded(l link) error {
+	_, err := l.query("SELECT setval(pg_get_serial_sequence('journal', 'seq'), MAX(seq)) FROM journal", nil, 1)
+	return err
+}
+
+// snapshot holds one connection of the pool, in a transaction that sees one moment.
+func (p *postgres) snapshot(ctx context.Context, f func(link) error) error {
+	return p.long(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", func(l *postgresLink) error { return f(l) })
+}
+
+func (p *postgres) bulk(ctx context.Context, f func(link) error) error {
+	return p.long(ctx, postgresBegin, func(l *postgresLink) error {
+		if err := f(l); err != nil {
+			return err
+		}
+		if err := p.db.check("commit"); err != nil {
+			return err
+		}
+		return l.commit()
+	})
+}
+
+// long is a transaction without limits on its time.
+func (p *postgres) long(ctx context.Context, begin string, f func(*postgresLink) error) error {
+	l, err := p.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	for _, text := range []string{begin, "SET LOCAL statement_timeout = 0", "SET LOCAL idle_in_transaction_session_timeout = 0"} {
+		if _, err := l.conn.Exec(ctx, text); err != nil {
+			return l.translate(err)
+		}
+		l.begun = true
+	}
+	return f(l)
+}

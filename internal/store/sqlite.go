@@ -222,3 +222,26 @@ func (s *sqliteEngine) openReader() (*sqliteConn, error) { return openSQLiteConn
 func sqliteURL(path, mode string) string {
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: "mode=" + mode}).String()
 }
+
+// loading: the driver's time to bind parameters grows with the square of their number.
+func (s *sqliteEngine) loading() (string, int) { return "", 1 }
+func (s *sqliteEngine) loaded(link) error      { return nil } // SQLite goes on from the greatest number
+
+// snapshot reads on a connection of its own, so that requests keep theirs.
+func (s *sqliteEngine) snapshot(ctx context.Context, f func(link) error) error {
+	if err := s.db.check("begin"); err != nil {
+		return err
+	}
+	c, err := s.openReader()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := c.run(sqliteSnapshot); err != nil {
+		return err
+	}
+	defer c.run(sqliteRollback)
+	return f(c)
+}
+
+func (s *sqliteEngine) bulk(ctx context.Context, f func(link) error) error { return s.write(ctx, f) }

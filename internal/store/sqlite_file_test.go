@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -308,4 +309,31 @@ func TestADatabaseLockedByAnotherProcessIsAnOutageForAllWhoWait(t *testing.T) {
 		return db.Tenant("avengers").Read(t.Context(), func(tx store.Tx) error { _, err := notes.Owned(tx, "tony"); return err })
 	}))
 	ok(t, db.Tenant("avengers").Write(t.Context(), note("a")))
+}
+
+func TestADumpKnowsEveryTableAndColumn(t *testing.T) {
+	db := storetest.Open(t, storetest.SQLiteURL(t), store.Options{})
+	names, err := store.Ask(t.Context(), db, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'migration' ORDER BY name")
+	ok(t, err)
+	var known []string
+	for _, one := range store.Tables() {
+		known = append(known, one.Name)
+		columns, err := store.Ask(t.Context(), db, "SELECT name || iif(type = 'BLOB', '*', '') FROM pragma_table_info($1) ORDER BY name", one.Name)
+		ok(t, err)
+		var own []string
+		for i, c := range one.Columns {
+			if one.Bytes[i] {
+				c += "*"
+			}
+			own = append(own, c)
+		}
+		slices.Sort(own)
+		if want, got := fmt.Sprint(columns), fmt.Sprint(own); got != want {
+			t.Errorf("%s: the columns are %s, a dump knows %s", one.Name, want, got)
+		}
+	}
+	slices.Sort(known)
+	if fmt.Sprint(known) != fmt.Sprint(names) {
+		t.Errorf("the tables are %v, a dump knows %v", names, known)
+	}
 }

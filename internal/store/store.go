@@ -51,8 +51,12 @@ type engine interface {
 	read(ctx context.Context, f func(link) error) error
 	ping(ctx context.Context) error
 	close() error
-	locking() string  // the suffix that locks the rows a SELECT finds
-	skipping() string // the same, but passing by rows that others hold
+	snapshot(ctx context.Context, f func(link) error) error // all that f reads is of one moment, however long it takes
+	bulk(ctx context.Context, f func(link) error) error     // write without a limit on its time
+	loaded(link) error                                      // after rows brought their own serial numbers
+	loading() (override string, rows int)                   // what lets them, before VALUES, and how many rows one statement takes best
+	locking() string                                        // the suffix that locks the rows a SELECT finds
+	skipping() string                                       // the same, but passing by rows that others hold
 }
 
 // link is a connection within a transaction. Arguments are int64, float64, string, []byte or nil; values may be bool too.

@@ -25,6 +25,7 @@ func Run(t *testing.T, fresh func(t testing.TB) string) {
 	t.Run("faults", s.faults)
 	t.Run("races", s.races)
 	t.Run("lifetime", s.lifetime)
+	t.Run("dumps", s.dumps)
 }
 
 type suite struct {
