@@ -36,8 +36,12 @@ const hintsFor = 400 * 24 * time.Hour
 
 // Key is a signing key as an operator sees it.
 type Key struct {
-	ID, Alg, State           string
-	Created, Active, Retired time.Time
+	ID      string    `json:"id"`
+	Alg     string    `json:"alg"`
+	State   string    `json:"state"` // next, active, retired
+	Created time.Time `json:"created"`
+	Active  time.Time `json:"active,omitzero"`
+	Retired time.Time `json:"retired,omitzero"`
 }
 
 // key is one signing key, opened.

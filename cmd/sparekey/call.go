@@ -24,7 +24,7 @@ type call struct {
 }
 
 // switches are the flags without a value.
-var switches = []string{"json", "yes", "password-stdin", "privileged", "verified", "all", "verbose", "thaw", "brake"}
+var switches = []string{"json", "yes", "password-stdin", "privileged", "verified", "all", "verbose", "thaw", "brake", "now"}
 
 func parse(args []string) (*call, error) {
 	c := &call{flags: map[string][]string{}}
@@ -137,26 +137,34 @@ func (c *call) open() (*sparekey.Plugin, error) {
 	return sparekey.Open(c.ctx, cfg)
 }
 
-// tenant opens the plugin and picks the tenant.
-func (c *call) tenant() (*admin.Admin, func(), error) {
+// pick opens the plugin and picks the tenant.
+func (c *call) pick() (*sparekey.Plugin, string, error) {
 	p, err := c.open()
 	if err != nil {
-		return nil, nil, err
+		return nil, "", err
 	}
 	name := c.flag("tenant", "")
 	names := p.Tenants()
 	if name == "" && len(names) == 1 {
 		name = names[0]
 	}
-	a := p.Admin(name)
-	if a == nil {
+	if !slices.Contains(names, name) {
 		p.Close()
 		if name == "" {
-			return nil, nil, usage("which tenant? --tenant %s", strings.Join(names, "|"))
+			return nil, "", usage("which tenant? --tenant %s", strings.Join(names, "|"))
 		}
-		return nil, nil, fmt.Errorf("no tenant %q; there is %s", name, strings.Join(names, ", "))
+		return nil, "", fmt.Errorf("no tenant %q; there is %s", name, strings.Join(names, ", "))
 	}
-	return a, func() { p.Close() }, nil
+	return p, name, nil
+}
+
+// tenant opens the plugin and gives what an operator may do at the tenant.
+func (c *call) tenant() (*admin.Admin, func(), error) {
+	p, name, err := c.pick()
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.Admin(name), func() { p.Close() }, nil
 }
 
 // user opens the tenant and finds the user named by the only argument.

@@ -41,6 +41,8 @@ var commands = []command{
 	{"sessions", "list|end USER", "where a user is signed in", map[string]string{"list": beside, "end": beside}, sessionsCommand},
 	{"why", "USER", "which policy applies, what is asked and why", map[string]string{"": beside}, whyCommand},
 	{"health", "URL", "ask a server whether it is ready", map[string]string{"": ""}, healthCommand},
+	{"keys", "list|rotate [--now]", "the keys that sign ID tokens; rotate publishes successors, which sign when relying parties have had a day to fetch them, or at once",
+		map[string]string{"list": beside, "rotate": beside + "now"}, keysCommand},
 	{"backup", "FILE", "write everything but the keyring into a file, while the servers go on", map[string]string{"": "config json"}, backupCommand},
 	{"restore", "FILE", "fill an empty database from a backup; every session and token has ended then", map[string]string{"": "config json"}, restoreCommand},
 	{"journal", "tail|export|verify|find REFERENCE", "what happened",

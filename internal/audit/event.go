@@ -68,6 +68,7 @@ const (
 	OperatorUserChanged  = "operator.user_changed"
 	OperatorUserRemoved  = "operator.user_removed"
 	OperatorPassword     = "operator.password_set"
+	OperatorKeys         = "operator.keys_rotated"
 	OperatorRestored     = "operator.restored" // all of the store is from a backup
 )
 
