@@ -179,8 +179,8 @@ func TestAFileThatWasChangedIsRefusedAndNothingIsWritten(t *testing.T) {
 	}
 }
 
-// FuzzBackup (SECURITY Z17): a file that somebody made up is refused, with one of our errors, and without a great deal of memory.
-func FuzzBackup(f *testing.F) {
+// FuzzZ17_AFileThatSomebodyMadeUpIsRefused (SECURITY Z17): a file that somebody made up is refused, with one of our errors, and without a great deal of memory.
+func FuzzZ17_AFileThatSomebodyMadeUpIsRefused(f *testing.F) {
 	ring := secret.NewRing()
 	file := furnished(f, storetest.Open(f, storetest.SQLiteURL(f), store.Options{}), ring)
 	z, _ := gzip.NewReader(bytes.NewReader(file))
