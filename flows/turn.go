@@ -163,7 +163,7 @@ func (t *turn) decide() {
 		return
 	}
 	facts := policy.Facts{Now: t.Now(), For: f.purpose(), User: t.user, Held: t.held, Proofs: f.Proofs,
-		CanSet: t.can().set, CanOpen: true,
+		CanSet: t.can().set, CanOpen: true, Due: f.Kind == SignIn && f.Due,
 		Asked: t.account.Asked(), Hot: t.hot}
 	facts.Address = t.directoryAddress(t.user)
 	if f.Decoy && f.Kind == Reset {
@@ -172,7 +172,6 @@ func (t *turn) decide() {
 		facts.Asked, facts.Proofs = policy.Asked{}, nil
 	}
 	t.decision = t.Policy.Decide(facts)
-	t.decision.PasswordDue = t.decision.PasswordDue || f.Kind == SignIn && f.Due
 	// Staged authenticators are proven; only their commit is missing.
 	t.decision.Missing = max(t.decision.Missing-len(f.hidden.Staged), 0)
 	t.decision.Register = slices.DeleteFunc(slices.Clone(t.decision.Register), func(k identity.Kind) bool {

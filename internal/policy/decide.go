@@ -75,11 +75,19 @@ func (p *Policy) signIn(d *Decision, r Rule, f Facts) {
 		d.say("the second factor was suspended by “This wasn’t me”: the password alone is not enough again")
 		return
 	}
-	d.PasswordDue = f.User.State&(directory.Expired|directory.MustChange) != 0
+	d.PasswordDue = f.Due || f.User.State&(directory.Expired|directory.MustChange) != 0
 	if d.PasswordDue {
 		d.say("the password has expired or must be changed")
 	}
 	d.Enough = true
+	if d.PasswordDue && f.Now.Before(f.Asked.FrozenUntil) {
+		// Whoever knows the password would choose the next one while changes are stopped: it takes what any other change takes.
+		p.fresh(d, r, f)
+		d.ProveFirst = !d.Fresh
+		if d.ProveFirst {
+			return
+		}
+	}
 	p.registration(d, r, f)
 	if d.Missing > 0 {
 		// New security info takes a fresh proof of the strongest thing the account holds.

@@ -77,6 +77,14 @@ func TestDecide(t *testing.T) {
 			func(d Decision) bool {
 				return d.Missing == 1 && slices.Equal(d.Register, []identity.Kind{identity.TOTP})
 			}},
+		"a password that is due, changes frozen: what was there before comes first": {nil, Facts{For: SignIn, Due: true, Proofs: proofs(identity.Password), Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(time.Hour), FrozenSince: now.Add(-time.Hour)}},
+			func(d Decision) bool {
+				return d.PasswordDue && d.ProveFirst && len(d.Choices) == 1 && !d.Thaws && d.Refuse == ""
+			}},
+		"a password that is due, changes frozen, and what was there before is proven": {nil, Facts{For: SignIn, Due: true, Proofs: proofs(identity.Password, identity.TOTP), Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(time.Hour), FrozenSince: now.Add(-time.Hour)}},
+			func(d Decision) bool { return d.PasswordDue && !d.ProveFirst && d.Thaws }},
+		"a password that is due, changes frozen, and nothing is older": {nil, Facts{For: SignIn, Due: true, Proofs: proofs(identity.Password), Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(time.Hour)}},
+			func(d Decision) bool { return d.Refuse == Frozen }},
 		"partly registered: a proof of what there is comes before more (EN-01)": {func(_ *Policy, r *Rule) { r.Required = 2 }, Facts{For: SignIn, Proofs: proofs(identity.Password), Held: held(identity.Email)},
 			func(d Decision) bool { return !d.Fresh && len(d.Choices) == 1 && d.Choices[0].Kind == identity.Email }},
 		"out of every rule: nothing is asked":         {nil, Facts{For: SignIn, User: directory.User{ID: "3"}, Proofs: proofs(identity.Password)}, func(d Decision) bool { return d.Enough && d.Missing == 0 && d.Rule == -1 }},

@@ -93,6 +93,7 @@ type Facts struct {
 	Asked   Asked
 	CanSet  bool  // the directory can set a forgotten password
 	CanOpen bool  // an unlock is possible
+	Due     bool  // sign-in: the directory took the password and wants another, whatever the user's state says
 	Hot     bool  // resets are under attack in the whole tenant: a reset by one proof waits
 	Under   *Rule // decide under this rule, whatever the user's groups say: for a decoy; nil: hers
 }
@@ -137,6 +138,7 @@ type Decision struct {
 	Thaws         bool      // Fresh, by an authenticator from before what changes are frozen for: the freeze ends
 	NotBefore     time.Time // reset: enough is proven, and the password may be set from then on; zero: now
 	PasswordDue   bool
+	ProveFirst    bool            // PasswordDue: changes are frozen, and a fresh proof that lifts that comes first
 	Missing       int             // methods still to be registered
 	Register      []identity.Kind // kinds that would fill the gap, strongest first
 	MaySkip       bool
