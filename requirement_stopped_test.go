@@ -2,10 +2,14 @@ package sparekey_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/sparekey-id/sparekey"
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/directory/directorytest"
+	"github.com/sparekey-id/sparekey/internal/store"
 )
 
 // Whoever knows a password that is due does not choose the next one while changes are stopped.
@@ -53,4 +57,81 @@ func TestEN05_APasswordThatIsDueIsAChangeLikeAnyOther(t *testing.T) {
 		owner.signIn("loki", password)
 		owner.want("Choose a new password")
 	})
+}
+
+// meanwhile has a deed done once, within the next request, after its page's facts were read.
+func (h *house) meanwhile(deed func(store.Tx) error) (done func() bool) {
+	var n atomic.Int32
+	h.failing(func(op string) error {
+		if op == "begin" && n.Add(1) == 2 { // the first reads where the flow stands
+			h.failing(nil)
+			h.write("avengers", deed)
+		}
+		return nil
+	})
+	return func() bool { return n.Load() >= 2 }
+}
+
+func TestEN06_WhatChangesWhileAMethodIsRegisteredIsNotPassedBy(t *testing.T) {
+	for name, c := range map[string]struct {
+		deed func(h *house, tx store.Tx, user directory.UserID) error
+		want string
+	}{
+		"a freeze": {func(h *house, tx store.Tx, user directory.UserID) error {
+			return h.admin("avengers").Accounts.Freeze(tx, user, h.clock.Now().Add(time.Hour), time.Time{})
+		}, "Ask your administrator"},
+		"a registration that is required again": {func(h *house, tx store.Tx, user directory.UserID) error {
+			return h.admin("avengers").Accounts.RequireAgain(tx, user)
+		}, "Keep your account secure"},
+		"an end of all sessions": {func(h *house, tx store.Tx, user directory.UserID) error {
+			return h.admin("avengers").Accounts.End(tx, user)
+		}, "This took too long"},
+		"a password being set": {func(h *house, tx store.Tx, user directory.UserID) error {
+			return h.admin("avengers").Accounts.Intend(tx, user, "another")
+		}, patience},
+		"nothing": {func(*house, store.Tx, directory.UserID) error { return nil }, "All set"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, quietly)
+			owner := h.browser()
+			owner.register("ironman")
+			h.clock.Advance(time.Minute)
+			h.restart(rule(func(p *sparekey.Policy) { two := 2; p.Required = &two }))
+			b := h.browser()
+			b.signIn("ironman", password)
+			b.want("More information required")
+			b.post("action", "next")
+			b.proveApp(owner.key)
+			b.post("email", "tony@home.example", "action", "next")
+			h.deliver()
+			code, before, user := h.code(1, "tony@home.example"), h.holds("ironman"), h.user("ironman").ID
+			done := h.meanwhile(func(tx store.Tx) error { return c.deed(h, tx, user) })
+			b.post("code", code, "action", "verify")
+			if b.want(c.want); !done() {
+				t.Fatal("nothing happened meanwhile")
+			}
+			if bound := h.holds("ironman") != before; bound != (name == "nothing") {
+				t.Errorf("bound: %v", bound)
+			}
+		})
+	}
+}
+
+func TestEN06_AFreezeWhileAPasswordIsChangedIsNotPassedBy(t *testing.T) {
+	h := open(t, quietly)
+	b := h.browser()
+	b.register("ironman")
+	b.manage("action", "password")
+	b.want("Choose a new password")
+	user := h.user("ironman").ID
+	done := h.meanwhile(func(tx store.Tx) error {
+		return h.admin("avengers").Accounts.Freeze(tx, user, h.clock.Now().Add(time.Hour), time.Time{})
+	})
+	b.post("old", password, "new", renewed, "confirm", renewed, "action", "next")
+	if b.want("Ask your administrator"); !done() {
+		t.Fatal("nothing happened meanwhile")
+	}
+	if h.browser().signIn("ironman", renewed).query("code") != "" {
+		t.Error("the password was changed")
+	}
 }

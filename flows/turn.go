@@ -172,11 +172,12 @@ func (t *turn) decide() {
 		facts.Asked, facts.Proofs = policy.Asked{}, nil
 	}
 	t.decision = t.Policy.Decide(facts)
-	// Staged authenticators are proven; only their commit is missing.
-	t.decision.Missing = max(t.decision.Missing-len(f.hidden.Staged), 0)
-	t.decision.Register = slices.DeleteFunc(slices.Clone(t.decision.Register), func(k identity.Kind) bool {
+	// Staged authenticators are proven; only their commit is missing. One that policy does not ask for any more fills no gap.
+	wanted := t.decision.Register
+	t.decision.Register = slices.DeleteFunc(slices.Clone(wanted), func(k identity.Kind) bool {
 		return slices.ContainsFunc(f.hidden.Staged, func(a identity.Authenticator) bool { return a.Kind == k })
 	})
+	t.decision.Missing = max(t.decision.Missing-len(wanted)+len(t.decision.Register), 0)
 	t.step = Next(*f, t.decision)
 }
 
