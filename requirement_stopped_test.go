@@ -59,6 +59,30 @@ func TestEN05_APasswordThatIsDueIsAChangeLikeAnyOther(t *testing.T) {
 	})
 }
 
+// The button is pressed about something else while the directory writes the password of whoever had the app.
+func TestEN05_APasswordThatIsBeingWrittenLetsNobodyIn(t *testing.T) {
+	h, m, owner, _ := meddled(t)
+	owner.addEmail("loki@away.example", 1)
+	link := linkOf(h.await(1, func(m mail) bool { return m.to == "loki@asgard.example" && strings.Contains(m.text, "l•••@away") }))
+	thief := h.browser()
+	m.setting = func() { m.setting = nil; h.press(link) }
+	thief.reset("loki", owner.key, renewed)
+	if m.writes != 1 {
+		t.Fatalf("%d passwords were written", m.writes)
+	}
+	for _, b := range []*browser{thief, h.browser()} {
+		if b.signIn("loki", renewed); b.last.query("code") != "" || b.last.h1() != "Ask your administrator" {
+			t.Errorf("the thief’s password leads to %q %q", b.last.h1(), b.last.location)
+		}
+	}
+	if err := h.admin("avengers").Unlock(t.Context(), h.user("loki"), true, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if b := h.browser(); b.signIn("loki", renewed).query("code") == "" {
+		t.Errorf("an operator’s word ends at %q", b.last.h1())
+	}
+}
+
 // meanwhile has a deed done once, within the next request, after its page's facts were read.
 func (h *house) meanwhile(deed func(store.Tx) error) (done func() bool) {
 	var n atomic.Int32

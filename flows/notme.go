@@ -99,16 +99,21 @@ func (f *Flows) stop(r *http.Request) error {
 
 // freeze stops changes. Who has set a password could sign in with it: until an operator says otherwise it proves nothing,
 // and since the methods that set it are in doubt as well, none of them lifts the freeze. Neither does what is left after a method was
-// deleted: whoever deleted it may have put his own there just before.
+// deleted: whoever deleted it may have put his own there just before. A password that is being written at this moment may be a thief's too,
+// whatever the notice was of; if the directory refuses it, the one before is in doubt for nothing, until an operator says so.
 func (f *Flows) freeze(tx store.Tx, a stoppable) error {
+	now, err := f.Accounts.Lock(tx, a.User)
+	if err != nil {
+		return err
+	}
 	change := a.At
-	switch a.Event {
-	case "password_reset", "password_changed":
+	switch writing := now.Intent != ""; {
+	case writing, a.Event == "password_reset", a.Event == "password_changed":
 		change = time.Time{}
 		if err := f.Accounts.Doubt(tx, a.User); err != nil {
 			return err
 		}
-	case "method_removed":
+	case a.Event == "method_removed":
 		change = time.Time{}
 	}
 	return f.Accounts.Freeze(tx, a.User, f.Now().Add(freezeLasts), change)

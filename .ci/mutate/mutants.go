@@ -46,6 +46,8 @@ var mutants = []mutant{
 		".", one("TestAnAdministratorRegistersTwoDifferentMethods_RS12")},
 	{"a stopped password lets nobody in (EN-05)", "internal/policy/decide.go", `if f.Asked.Doubted {`, `if false {`,
 		".", one("TestEN05_APasswordThatSomebodyElseChoseLetsNobodyIn")},
+	{"a password being written is in doubt (EN-05)", "flows/notme.go", `switch writing := now.Intent != ""; {`, `switch writing := now.Intent == "-"; {`,
+		".", one("TestEN05_APasswordThatIsBeingWrittenLetsNobodyIn")},
 	{"only what is older lifts a freeze (EN-05)", "internal/policy/decide.go", `return !a.BoundAt.Before(f.Asked.FrozenSince)`, `return false`,
 		"internal/policy", one("TestDecide")},
 	{"a password that is due is frozen too (EN-05)", "internal/policy/decide.go", `if d.PasswordDue && f.Now.Before(f.Asked.FrozenUntil) {`, `if false {`,
