@@ -2,6 +2,8 @@ package sparekey_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,7 +48,39 @@ func (h *house) entered(login, what string) string {
 	b.get("/avengers/reset")
 	b.post(append(b.puzzle(), "username", login, "action", "next")...)
 	b.post("what", what, "action", "next")
-	return strings.ReplaceAll(first(b.last.body, `(?s)<main>(.*)</main>`), login, "~")
+	return strings.ReplaceAll(first(b.last.body, `(?s)<main>(.*)</main>`), login, "~") // its words: what stands in tags is another each time
+}
+
+// What a page of choices calls them is another in every flow, and is nobody's id: a stranger links neither two resets nor two names by it.
+func TestRS01_WhatAChoiceIsCalledIsOfItsFlowAlone(t *testing.T) {
+	h := open(t)
+	b := withEmail(t, h)
+	seen := map[string]string{}
+	for i, login := range []string{"ironman", "ironman", "tony@stark.example", "hulk", "hulk", "nobody3", "nobody3", "nobody4", "nobody4"} {
+		r := h.browser()
+		r.beginReset(login)
+		for _, id := range append(b.ids("totp"), b.ids("email")...) {
+			if strings.Contains(r.last.body, id) {
+				t.Errorf("%s: the page has the id of an authenticator", login)
+			}
+		}
+		for _, called := range choices(r.last) {
+			if before, ok := seen[called]; ok || len(called) != 22 {
+				t.Errorf("%d: %s: %q was on the page of %s", i, login, called, before)
+			}
+			seen[called] = login
+		}
+	}
+	if len(seen) < 6 {
+		t.Fatalf("only %d choices were seen", len(seen))
+	}
+	for _, id := range append(slices.Collect(maps.Keys(seen)), append(b.ids("totp"), "totp", "")...) {
+		r := h.browser()
+		r.beginReset("ironman")
+		if r.post("choose", id, "action", "next"); len(choices(r.last)) != 2 {
+			t.Errorf("%q chooses something", id)
+		}
+	}
 }
 
 // Every spelling of a name meets the same page, whether it is somebody's who cannot reset or nobody's; and how many addresses somebody
