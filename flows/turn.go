@@ -164,7 +164,7 @@ func (t *turn) decide() {
 	}
 	facts := policy.Facts{Now: t.Now(), For: f.purpose(), User: t.user, Held: t.held, Proofs: f.Proofs,
 		CanSet: t.can().set, CanOpen: true, Due: f.Kind == SignIn && f.Due,
-		Asked: t.account.Asked(), Hot: t.hot}
+		Asked: t.account.Asked(), Hot: t.hot, HeldUntil: f.HeldUntil}
 	facts.Address = t.directoryAddress(t.user)
 	if f.Decoy && f.Kind == Reset {
 		facts.User = directory.User{Login: f.Login}

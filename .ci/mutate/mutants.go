@@ -54,6 +54,8 @@ var mutants = []mutant{
 		".", one("TestEN05_APasswordThatIsDueIsAChangeLikeAnyOther")},
 	{"a reset by one proof waits under attack (RS-04)", "flows/next.go", `if !d.NotBefore.IsZero() {`, `if false {`,
 		".", one("TestRS04_WhileTheTenantIsUnderAttackAResetByOneProofWaits")},
+	{"a reset waits as long as its mail says (RS-04)", "flows/reset.go", `t.flow.HeldUntil, t.flow.Until = t.decision.NotBefore,`, `_, t.flow.Until = t.decision.NotBefore,`,
+		".", one("TestRS04_WhileTheTenantIsUnderAttackAResetByOneProofWaits")},
 	{"who may not unlock walks on as a decoy (RS-01)", "flows/reset.go", "	why := t.disguise()\n	if why == nil {", "	why := map[string]string(nil)\n	if why == nil {",
 		".", one("TestRS01_DecoysWalkUnderEveryRule")},
 	{"a choice is called another in every flow (RS-01)", "flows/prove.go", `return t.mac.Sum("choice", t.flow.ID, id)[:22]`, `return t.mac.Sum("choice", id)[:22]`,

@@ -129,7 +129,11 @@ func (p *Policy) reset(d *Decision, r Rule, f Facts) {
 	}
 	d.Enough = p.suffices(r, done, d.Required)
 	if d.Enough {
-		if at := last(f.Proofs).Add(HotWait); f.For == Reset && f.Hot && d.Required == 1 && f.Now.Before(at) {
+		at := f.HeldUntil // its owner has that long to stop it, whatever has come of the attack
+		if hot := last(f.Proofs).Add(HotWait); f.Hot && d.Required == 1 && hot.After(at) {
+			at = hot
+		}
+		if f.For == Reset && f.Now.Before(at) {
 			d.NotBefore = at
 			d.say("resets are under attack here: a reset by one proof waits half an hour")
 		}

@@ -84,18 +84,19 @@ const (
 
 // Facts are what a decision rests on.
 type Facts struct {
-	Now     time.Time
-	For     Purpose
-	User    directory.User
-	Held    []identity.Authenticator // all of the user's, suspended ones too
-	Address identity.Authenticator   // the directory's own e-mail address, as one could prove it; zero: there is none
-	Proofs  []identity.Proof
-	Asked   Asked
-	CanSet  bool  // the directory can set a forgotten password
-	CanOpen bool  // an unlock is possible
-	Due     bool  // sign-in: the directory took the password and wants another, whatever the user's state says
-	Hot     bool  // resets are under attack in the whole tenant: a reset by one proof waits
-	Under   *Rule // decide under this rule, whatever the user's groups say: for a decoy; nil: hers
+	Now       time.Time
+	For       Purpose
+	User      directory.User
+	Held      []identity.Authenticator // all of the user's, suspended ones too
+	Address   identity.Authenticator   // the directory's own e-mail address, as one could prove it; zero: there is none
+	Proofs    []identity.Proof
+	Asked     Asked
+	CanSet    bool      // the directory can set a forgotten password
+	CanOpen   bool      // an unlock is possible
+	Due       bool      // sign-in: the directory took the password and wants another, whatever the user's state says
+	Hot       bool      // resets are under attack in the whole tenant: a reset by one proof waits
+	HeldUntil time.Time // the reset was made to wait, and its owner was told until when; zero: it was not
+	Under     *Rule     // decide under this rule, whatever the user's groups say: for a decoy; nil: hers
 }
 
 // HotWait is how long a reset by one proof waits, from that proof on, while resets are under attack in the whole tenant.
