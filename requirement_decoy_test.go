@@ -51,6 +51,41 @@ func (h *house) entered(login, what string) string {
 	return strings.ReplaceAll(first(b.last.body, `(?s)<main>(.*)</main>`), login, "~") // its words: what stands in tags is another each time
 }
 
+// An administrator whom no rule matches resets by the administrators' floor, with methods that no rule may have. Some decoys look like her,
+// unless there can be none.
+func TestRS01_ADecoyMayBeAnAdministratorOutsideEveryRule(t *testing.T) {
+	app := map[string]sparekey.MethodUse{"totp": {}}
+	for name, c := range map[string]struct {
+		rules  []sparekey.Policy
+		admins []string
+		may    bool
+	}{
+		"outside":                       {[]sparekey.Policy{{For: sparekey.For{Groups: []string{"Avengers"}}, Reset: true, Methods: app}}, []string{"IT"}, true},
+		"under a rule that lets nobody": {[]sparekey.Policy{{For: sparekey.For{Groups: []string{"Avengers"}}, Reset: true, Methods: app}, {For: sparekey.For{Everyone: true}}}, []string{"IT"}, true},
+		"where a rule is everybody’s":   {[]sparekey.Policy{{For: sparekey.For{Everyone: true}, Reset: true, Methods: app}}, []string{"IT"}, false},
+		"where there is none":           {[]sparekey.Policy{{For: sparekey.For{Groups: []string{"Avengers"}}, Reset: true, Methods: app}}, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, with(func(tenant *sparekey.Tenant) { tenant.Policies, tenant.Administrators.Groups = c.rules, c.admins }))
+			h.equip(h.user("fury").ID, "fury@home.example")
+			h.equip(h.user("ironman").ID, "")
+			decoys := map[string]int{}
+			for i := range 40 {
+				decoys[h.entered(fmt.Sprintf("nobody%d", i), "forgot")]++
+			}
+			if decoys[h.entered("ironman", "forgot")] == 0 {
+				t.Error("no decoy looks like a user")
+			}
+			if (len(decoys) > 1) != c.may {
+				t.Errorf("decoys look %d ways: %v", len(decoys), decoys)
+			}
+			if n := decoys[h.entered("fury", "forgot")]; c.may && (n == 0 || n == 40) {
+				t.Errorf("%d of 40 decoys look like an administrator outside every rule", n)
+			}
+		})
+	}
+}
+
 // What a page of choices calls them is another in every flow, and is nobody's id: a stranger links neither two resets nor two names by it.
 func TestRS01_WhatAChoiceIsCalledIsOfItsFlowAlone(t *testing.T) {
 	h := open(t)

@@ -58,6 +58,8 @@ var mutants = []mutant{
 		".", one("TestRS04_WhileTheTenantIsUnderAttackAResetByOneProofWaits")},
 	{"who may not unlock walks on as a decoy (RS-01)", "flows/reset.go", "	why := t.disguise()\n	if why == nil {", "	why := map[string]string(nil)\n	if why == nil {",
 		".", one("TestRS01_DecoysWalkUnderEveryRule")},
+	{"a decoy may be an administrator (RS-01)", "internal/policy/policy.go", `if len(p.Administrators) > 0 && p.possible(r) {`, `if len(list) == 0 && p.possible(r) {`,
+		".", one("TestRS01_ADecoyMayBeAnAdministratorOutsideEveryRule")},
 	{"a choice is called another in every flow (RS-01)", "flows/prove.go", `return t.mac.Sum("choice", t.flow.ID, id)[:22]`, `return t.mac.Sum("choice", id)[:22]`,
 		".", one("TestRS01_WhatAChoiceIsCalledIsOfItsFlowAlone")},
 	{"a replacement keeps the minimum (EN-12)", "flows/register.go", ` && !t.below(t.replaces(), identity.Authenticator{Kind: k, BoundAt: t.Now()})`, ``,

@@ -169,19 +169,37 @@ func (p *Policy) Administrator(u directory.User) bool { return overlap(p.Adminis
 // NeverHere reports whether the user is never reset here, whatever a rule says.
 func (p *Policy) NeverHere(u directory.User) bool { return u.Privileged || overlap(p.Never, u.Groups) }
 
-// Resetting lists the rules under which anybody may reset; where none says so, the administrators' floor, which always does.
+// Resetting lists the rules under which anybody may reset, the operator's own first; behind them, where there are administrators, the floors
+// under which they alone may: of a rule that lets nobody else, and of no rule, for those whom none matches.
 func (p *Policy) Resetting() []Rule {
-	var list []Rule
-	for _, r := range p.Rules {
+	var list, floors []Rule
+	unmatched := true
+	for i, r := range p.Rules {
 		if r.Reset {
+			list = append(list, r)
+		} else if unmatched {
+			floors = append(floors, floor(i, r))
+		}
+		unmatched = unmatched && !(r.Everyone && len(r.Except) == 0)
+	}
+	if unmatched {
+		floors = append(floors, floor(-1, Rule{}))
+	}
+	for _, r := range floors {
+		if len(p.Administrators) > 0 && p.possible(r) { // else nobody ever looks like it
 			list = append(list, r)
 		}
 	}
-	if len(list) == 0 && len(p.Administrators) > 0 {
-		_, r := p.Effective(directory.User{Groups: p.Administrators[:1]})
-		list = append(list, r)
-	}
 	return list
+}
+
+// possible reports whether what rule r enables is enough for a reset.
+func (p *Policy) possible(r Rule) bool {
+	var all []identity.Authenticator
+	for _, k := range p.Kinds(r, identity.Reset) {
+		all = append(all, identity.Authenticator{Kind: k})
+	}
+	return p.suffices(r, all, r.Required)
 }
 
 // Enabled reports whether rule r lets the kind serve the use.
@@ -219,13 +237,18 @@ func (p *Policy) Effective(u directory.User) (int, Rule) {
 	if !p.Administrator(u) {
 		return i, r
 	}
+	return i, floor(i, r)
+}
+
+// floor is rule i as it applies to an administrator; i is -1 where none matches.
+func floor(i int, r Rule) Rule {
 	if i < 0 {
 		r = Rule{Methods: map[identity.Kind][]identity.Use{identity.TOTP: nil, identity.Email: nil},
 			SecondFactor: Never, Registration: Registration{AtSignIn: true}, DeadEnd: Neutral, Unlock: true}
 	}
 	r.Reset, r.Notify = true, true
 	r.Required = max(r.Required, 2)
-	return i, r
+	return r
 }
 
 func overlap(a, b []string) bool {
