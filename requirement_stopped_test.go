@@ -1,6 +1,8 @@
 package sparekey_test
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -158,4 +160,74 @@ func TestEN06_AFreezeWhileAPasswordIsChangedIsNotPassedBy(t *testing.T) {
 	if h.browser().signIn("ironman", renewed).query("code") != "" {
 		t.Error("the password was changed")
 	}
+}
+
+// A link stops what it tells of for whoever it was mailed to. What a thief added in between gets none for itself, and those that went there
+// end with it; the owner's stay good, whatever the thief deletes.
+func TestEN05_ALinkThatWentToAThiefEndsWithHisAddress(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		const primary, hers, his = "tony@stark.example", "tony@home.example", "thief@evil.example"
+		b := withEmail(t, h)
+		links := func(words string, addresses ...string) (list []string) {
+			t.Helper()
+			for _, address := range addresses {
+				list = append(list, linkOf(h.await(1, func(m mail) bool { return m.to == address && strings.Contains(m.text, words) })))
+			}
+			return list
+		}
+		good := func(link string) bool { return h.browser().get(link).h1() == "Was this you?" }
+		dead := func(what, link string) {
+			t.Helper()
+			x := h.browser()
+			x.get(h.issuer + "/security-info")
+			if p := x.send(link, url.Values{"csrf": {x.token()}, "action": {"not_me"}}); p.status != http.StatusForbidden || good(link) {
+				t.Errorf("%s stops something: %d %s", what, p.status, p.h1())
+			}
+		}
+		held := len(b.ids("email"))
+		h.clock.Advance(time.Minute) // his is the younger
+		b.addEmail(his, 1)
+		added := links("t•••@evil", primary, hers, his)
+		if added[0] == "" || added[1] == "" || added[0] == added[1] || added[2] != "" {
+			t.Fatalf("of a new address the links are %q", added)
+		}
+		b.manage("action", "password")
+		b.post("old", password, "new", renewed, "confirm", renewed, "action", "next")
+		changed := links("was changed", primary, hers, his)
+		b.manage("action", "delete", "id", b.ids("email")[0])
+		b.proveRenewed(b.key)
+		b.post("action", "delete")
+		deleted := links("was deleted", primary, hers, his)
+		for _, link := range []string{changed[0], changed[2], deleted[0], deleted[1], deleted[2]} {
+			if !good(link) {
+				t.Errorf("%q is not good", link)
+			}
+		}
+		dead("what was mailed before to an address that is deleted", changed[1])
+		if n := len(b.ids("email")); n != held {
+			t.Fatalf("%d addresses", n)
+		}
+		h.press(added[0])
+		dead("the copy of a link that was used", added[1])
+		dead("the notice of a change that went to a stopped address", changed[2])
+		dead("the notice of a deletion that went to a stopped address", deleted[2])
+		if !good(deleted[1]) || !good(changed[0]) {
+			t.Error("hers went with it")
+		}
+		if err := h.admin("avengers").Unlock(t.Context(), h.user("ironman"), true, "test"); err != nil {
+			t.Fatal(err)
+		}
+		c := h.browser()
+		c.signIn("ironman", renewed)
+		c.get("/avengers/security-info")
+		c.post("action", "delete", "id", c.ids("email")[0])
+		c.key = b.key
+		c.proveAll()
+		c.post("action", "delete")
+		h.await(2, to(primary, "was deleted"))
+		if n := h.mailedTo(his, "was deleted"); n != 1 || h.holds("ironman") == "" {
+			t.Errorf("a stopped address is told of its end: %d", n)
+		}
+		h.press(deleted[1]) // the only one that her deleted address has
+	})
 }

@@ -18,7 +18,9 @@ import (
 func (f *Flows) notMe(w http.ResponseWriter, r *http.Request) {
 	var a store.Record[stoppable]
 	err := f.Store.Read(r.Context(), func(tx store.Tx) (err error) {
-		a, err = f.alarms.Get(tx, secret.Digest(r.PathValue("token")))
+		if a, err = f.alarms.Get(tx, secret.Digest(r.PathValue("token"))); err == nil {
+			err = f.rings(tx, a.Value)
+		}
 		return err
 	})
 	if err != nil {
@@ -75,6 +77,14 @@ func (f *Flows) stop(r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		if err := f.rings(tx, a.Value); err != nil {
+			return err
+		}
+		for _, key := range a.Value.Beside {
+			if err := f.alarms.Drop(tx, key); err != nil {
+				return err
+			}
+		}
 		if a.Value.Authenticator != "" {
 			if err := f.Accounts.Suspend(tx, a.Value.User, a.Value.Authenticator); err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
@@ -89,8 +99,11 @@ func (f *Flows) stop(r *http.Request) error {
 		if err := f.Guard.Forget(tx, string(a.Value.User)); err != nil {
 			return err
 		}
-		l := f.letter(user, web.Network(r))
-		if err := f.tell(tx, user, f.Brand.language(), templates.NotMeActed{Letter: l}); err != nil {
+		to, err := f.mailboxes(tx, user)
+		if err != nil {
+			return err
+		}
+		if err := f.send(tx, user, f.Brand.language(), templates.NotMeActed{Letter: f.letter(user, web.Network(r))}, to...); err != nil {
 			return err
 		}
 		return f.Journal.Record(tx, audit.Event{Name: "not_me", User: string(a.Value.User), Network: web.Network(r), Detail: map[string]string{"kind": a.Value.Event}})

@@ -374,7 +374,7 @@ func (t *turn) stage(a identity.Authenticator, right func(store.Tx) error) error
 			if err != nil {
 				return err
 			}
-			if err := t.tellChange(tx, "method_added", bound); err != nil {
+			if err := t.tellChange(tx, "method_added", bound, identity.Authenticator{}); err != nil {
 				return err
 			}
 			if err := t.Journal.Record(tx, t.event("method.bound", map[string]string{"kind": string(a.Kind)})); err != nil {
