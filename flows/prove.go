@@ -273,7 +273,7 @@ func (t *turn) wrong(cause error, kind identity.Kind) error {
 // wrongUsed tells that a right code was used already.
 func (t *turn) wrongUsed() error {
 	t.flow.Problem = templates.Problem{Field: "code", Key: "problem.used_code"}
-	return t.commit(nil)
+	return t.note(nil)
 }
 
 // rejected turns a method's refusal of a request into words; any other error goes up.

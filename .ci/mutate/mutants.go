@@ -88,6 +88,8 @@ var mutants = []mutant{
 		"provider", one("TestA35_NoTrickLeadsAwayFromARegisteredAddress")},
 	{"TOTP step never twice (A15)", "internal/method/totp.go", ` AND step < $4 AND`, ` AND (step < $4 OR 1 = 1) AND`,
 		"internal/method", one("TestA15_ATOTPStepIsNeverAcceptedTwice")},
+	{"a wrong answer makes no right one fail (A13)", "flows/turn.go", `t.shelf.Note(tx, t.rec)`, `t.shelf.Save(tx, &t.rec)`,
+		".", one("TestA13_ARightAnswerIsNotLostToAnotherOne")},
 	{"tenant in the shelf's statement (A10)", "internal/store/shelf.go", "shelfGet     = `SELECT key, owner, version, until, value FROM shelf WHERE tenant = $1 AND", "shelfGet     = `SELECT key, owner, version, until, value FROM shelf WHERE tenant <> $1 || 'x' AND",
 		"internal/session", one("TestA10_ASessionCountsForItsTenantAlone")},
 	{"shelf saves by version (A13)", "internal/store/shelf.go", ` AND version = $7 AND`, ` AND version >= $7 - $7 AND`,
