@@ -194,7 +194,7 @@ func TestA09_EN02_ARegistrationThatNeedsAMailCodeIsNotAPasswordThiefs(t *testing
 	if b.last.h1() == "Keep your account secure" {
 		t.Fatal("A09: a password alone registers a method")
 	}
-	b.post("choose", "directory", "action", "next")
+	b.post("choose", b.choice("email"), "action", "next")
 	b.post("code", "000000", "action", "verify")
 	if b.last.error() == "" {
 		t.Fatalf("a wrong code was taken: %s", b.last.h1())

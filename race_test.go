@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/sparekey-id/sparekey/internal/store/storetest"
 )
 
 // fifty calls f fifty times at once and counts how often it says yes.
@@ -184,6 +186,73 @@ func TestA13_OfFiftySimultaneousUsesExactlyOneSucceeds(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Whatever else is answered in a flow between the moment a right answer is looked at and the one it is taken, it is taken.
+func TestA13_ARightAnswerIsNotLostToAnotherOne(t *testing.T) {
+	bind := func(h *house) (*browser, func(i int) string) {
+		b := h.browser()
+		b.register("ironman")
+		b.manage("action", "add")
+		b.post("choose", "email", "action", "next")
+		b.post("email", "tony@home.example", "action", "next")
+		h.deliver()
+		code := h.code(1, "tony@home.example")
+		return b, func(i int) string {
+			if i == 0 {
+				return code
+			}
+			return strings.Map(func(r rune) rune { return '0' + (r-'0'+rune(i))%10 }, code)
+		}
+	}
+	prove := func(h *house) (*browser, func(i int) string) {
+		b := h.browser()
+		b.register("ironman")
+		r := h.browser()
+		r.beginReset("ironman")
+		h.clock.Advance(30 * time.Second)
+		return r, func(i int) string {
+			if i == 0 {
+				return h.totp(b.key, 0)
+			}
+			return h.wrongCode(b.key, i)
+		}
+	}
+	for name, c := range map[string]struct {
+		ready func(*house) (*browser, func(int) string)
+		end   string
+	}{"a code that binds": {bind, "Security info"}, "a code that proves": {prove, "Choose a new password"}} {
+		// between has wrong answers given at the n-th time that the right one goes to the store.
+		between := func(t *testing.T, h *house, n int32, wrong int) {
+			b, code := c.ready(h)
+			start := b.last
+			var count atomic.Int32
+			h.failing(func(op string) error {
+				if op != "begin" || count.Add(1) != n {
+					return nil
+				}
+				h.failing(nil)
+				for i := range wrong {
+					x := b.twin()
+					x.last = start
+					if x.post("code", code(i+1), "action", "verify"); x.last.error() == "" && x.last.h1() != patience { // a reset that is blocked says so on a page of its own
+						t.Errorf("wrong answer %d meets %q", i+1, x.last.h1())
+					}
+				}
+				return nil
+			})
+			if b.post("code", code(0), "action", "verify"); count.Load() < n {
+				t.Fatal("nothing happened meanwhile")
+			}
+			b.want(c.end)
+		}
+		t.Run(name+", and a wrong one before it is counted", func(t *testing.T) {
+			each(t, func(t *testing.T, h *house) { between(t, h, 2, 1) }, quietly)
+		})
+		t.Run(name+", and so many that the last must wait, before it is taken", func(t *testing.T) {
+			between(t, openAt(t, storetest.PostgresURL(t), quietly), 4, 5) // SQLite has one writer: nobody else writes then
+		})
+	}
 }
 
 func provenBy(b *browser, code string) bool {

@@ -283,7 +283,7 @@ func TestA14_ACodeDiesWithTheDirectorysAddress(t *testing.T) {
 	b := h.browser()
 	b.signIn("loki", password)
 	b.post("action", "next")
-	b.post("choose", "directory", "action", "next")
+	b.post("choose", b.choice("email"), "action", "next")
 	code := h.code(1, "loki@asgard.example")
 	m.Change("loki", func(a *directorytest.Account) { a.Email = "odin@asgard.example" })
 	if b.post("code", code, "action", "verify"); b.last.h1() == "Keep your account secure" {

@@ -2,6 +2,8 @@ package sparekey_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,7 +48,74 @@ func (h *house) entered(login, what string) string {
 	b.get("/avengers/reset")
 	b.post(append(b.puzzle(), "username", login, "action", "next")...)
 	b.post("what", what, "action", "next")
-	return strings.ReplaceAll(first(b.last.body, `(?s)<main>(.*)</main>`), login, "~")
+	return strings.ReplaceAll(first(b.last.body, `(?s)<main>(.*)</main>`), login, "~") // its words: what stands in tags is another each time
+}
+
+// An administrator whom no rule matches resets by the administrators' floor, with methods that no rule may have. Some decoys look like her,
+// unless there can be none.
+func TestRS01_ADecoyMayBeAnAdministratorOutsideEveryRule(t *testing.T) {
+	app := map[string]sparekey.MethodUse{"totp": {}}
+	for name, c := range map[string]struct {
+		rules  []sparekey.Policy
+		admins []string
+		may    bool
+	}{
+		"outside":                       {[]sparekey.Policy{{For: sparekey.For{Groups: []string{"Avengers"}}, Reset: true, Methods: app}}, []string{"IT"}, true},
+		"under a rule that lets nobody": {[]sparekey.Policy{{For: sparekey.For{Groups: []string{"Avengers"}}, Reset: true, Methods: app}, {For: sparekey.For{Everyone: true}}}, []string{"IT"}, true},
+		"where a rule is everybody’s":   {[]sparekey.Policy{{For: sparekey.For{Everyone: true}, Reset: true, Methods: app}}, []string{"IT"}, false},
+		"where there is none":           {[]sparekey.Policy{{For: sparekey.For{Groups: []string{"Avengers"}}, Reset: true, Methods: app}}, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, with(func(tenant *sparekey.Tenant) { tenant.Policies, tenant.Administrators.Groups = c.rules, c.admins }))
+			h.equip(h.user("fury").ID, "fury@home.example")
+			h.equip(h.user("ironman").ID, "")
+			decoys := map[string]int{}
+			for i := range 40 {
+				decoys[h.entered(fmt.Sprintf("nobody%d", i), "forgot")]++
+			}
+			if decoys[h.entered("ironman", "forgot")] == 0 {
+				t.Error("no decoy looks like a user")
+			}
+			if (len(decoys) > 1) != c.may {
+				t.Errorf("decoys look %d ways: %v", len(decoys), decoys)
+			}
+			if n := decoys[h.entered("fury", "forgot")]; c.may && (n == 0 || n == 40) {
+				t.Errorf("%d of 40 decoys look like an administrator outside every rule", n)
+			}
+		})
+	}
+}
+
+// What a page of choices calls them is another in every flow, and is nobody's id: a stranger links neither two resets nor two names by it.
+func TestRS01_WhatAChoiceIsCalledIsOfItsFlowAlone(t *testing.T) {
+	h := open(t)
+	b := withEmail(t, h)
+	seen := map[string]string{}
+	for i, login := range []string{"ironman", "ironman", "tony@stark.example", "hulk", "hulk", "nobody3", "nobody3", "nobody4", "nobody4"} {
+		r := h.browser()
+		r.beginReset(login)
+		for _, id := range append(b.ids("totp"), b.ids("email")...) {
+			if strings.Contains(r.last.body, id) {
+				t.Errorf("%s: the page has the id of an authenticator", login)
+			}
+		}
+		for _, called := range choices(r.last) {
+			if before, ok := seen[called]; ok || len(called) != 22 {
+				t.Errorf("%d: %s: %q was on the page of %s", i, login, called, before)
+			}
+			seen[called] = login
+		}
+	}
+	if len(seen) < 6 {
+		t.Fatalf("only %d choices were seen", len(seen))
+	}
+	for _, id := range append(slices.Collect(maps.Keys(seen)), append(b.ids("totp"), "totp", "")...) {
+		r := h.browser()
+		r.beginReset("ironman")
+		if r.post("choose", id, "action", "next"); len(choices(r.last)) != 2 {
+			t.Errorf("%q chooses something", id)
+		}
+	}
 }
 
 // Every spelling of a name meets the same page, whether it is somebody's who cannot reset or nobody's; and how many addresses somebody

@@ -121,11 +121,18 @@ func TestEN05_APasswordThatSomebodyElseChoseLetsNobodyIn(t *testing.T) {
 	if strings.Contains(again.last.body, "Choose a new password") {
 		t.Error("the methods that set it set it again")
 	}
-	// An operator's new password ends the doubt; the freeze stays until it is lifted.
+	// An operator's new password ends the doubt; the freeze stays until it is lifted, and a password that is due is a change.
 	if err := h.admin("avengers").SetPassword(t.Context(), h.user("ironman"), "come-back-to-us-7", "test"); err != nil {
 		t.Fatal(err)
 	}
 	owner := h.browser()
+	owner.authorize()
+	owner.password("ironman", "come-back-to-us-7")
+	owner.want("Ask your administrator")
+	if err := h.admin("avengers").Unlock(t.Context(), h.user("ironman"), true, "test"); err != nil {
+		t.Fatal(err)
+	}
+	owner = h.browser()
 	owner.authorize()
 	owner.password("ironman", "come-back-to-us-7")
 	owner.want("Choose a new password")

@@ -52,8 +52,10 @@ func TestA01_NoStepOfAResetCanBeSkipped(t *testing.T) {
 				"a name with another flow's puzzle": func() url.Values { form, _ := h.onward(h.walk(b, s, s.login), i); return form },
 				"forgotten":                         func() url.Values { return url.Values{"what": {"forgot"}} },
 				"locked":                            func() url.Values { return url.Values{"what": {"locked"}} },
-				"the app chosen":                    func() url.Values { return url.Values{"choose": {s.app}} },
-				"the address chosen":                func() url.Values { return url.Values{"choose": {s.mail}} },
+				"the app chosen":                    func() url.Values { return url.Values{"choose": {w.app}} },
+				"the address chosen":                func() url.Values { return url.Values{"choose": {w.mail}} },
+				"her app by its id":                 func() url.Values { return url.Values{"choose": {s.app}} },
+				"the app chosen in another flow":    func() url.Values { return url.Values{"choose": {beside.app}} },
 				"another user's app chosen":         func() url.Values { return url.Values{"choose": {thief.app}} },
 				"a kind chosen":                     func() url.Values { return url.Values{"choose": {"totp"}} },
 				"the address":                       func() url.Values { return url.Values{"email": {s.address}} },
@@ -238,7 +240,7 @@ func (h *armoury) anything(rt *rapid.T, w *walk, victim, other *soul, decoys []s
 		case 1:
 			one("what", "locked", "forgot", "new_password", "")
 		case 2:
-			one("choose", append(choices(w.b.last), victim.app, victim.mail, other.app, other.mail, "totp", "email", "directory", "password", "")...)
+			one("choose", append(choices(w.b.last), w.app, w.mail, victim.app, victim.mail, other.app, other.mail, "totp", "email", "directory", "password", "")...)
 		case 3:
 			one("email", victim.address, other.address, "x@evil.example", victim.address+","+other.address, "")
 		case 4:

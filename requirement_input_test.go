@@ -324,7 +324,7 @@ func TestA11_ACodeBeforeRegistrationGoesToTheDirectorysAddress(t *testing.T) {
 	b := h.browser()
 	b.signIn("ironman", password)
 	b.post("action", "next", "email", evil)
-	b.post("choose", "directory", "email", evil, "address", evil, "action", "next")
+	b.post("choose", b.choice("email"), "email", evil, "address", evil, "action", "next")
 	h.clock.Advance(time.Minute)
 	b.post("action", "resend", "email", evil)
 	if got := h.recipients(0); !slices.Equal(got, []string{"tony@stark.example", "tony@stark.example"}) {

@@ -170,15 +170,15 @@ func TestA03_AResetSignsNobodyInAndLeavesTheSecondFactor(t *testing.T) {
 	}
 }
 
-// asked is what a reset asks of a name: the step, and the choices by kind and id.
+// asked is what a reset asks of a name: the step, and the choices by kind.
 func (h *house) asked(login string) string {
 	h.t.Helper()
 	b := h.browser()
 	b.beginReset(login)
 	words := shown(b.last)
 	for _, kind := range []string{"totp", "email"} {
-		if id := b.choice(kind); id != "" {
-			words += " " + kind + "=" + id
+		if b.choice(kind) != "" {
+			words += " " + kind
 		}
 	}
 	return words
@@ -187,14 +187,14 @@ func (h *house) asked(login string) string {
 // What is usable is what is registered and enabled now; with too little of it a name is like any that nobody has.
 func TestRS13_WhatIsUsableIsRegisteredAndEnabledNow(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
-		key, app, mail := h.equip(h.user("ironman").ID, "tony@home.example")
+		key, app, _ := h.equip(h.user("ironman").ID, "tony@home.example")
 		h.addUser("avengers", "bare", "Bare", "bare@stark.example", "Avengers")
-		bareKey, bareApp, _ := h.equip(h.user("bare").ID, "")
+		bareKey, _, _ := h.equip(h.user("bare").ID, "")
 		methods := func(m map[string]sparekey.MethodUse, required int) setting {
 			return rule(func(p *sparekey.Policy) { p.Methods, p.Required = m, &required })
 		}
 		two := map[string]sparekey.MethodUse{"totp": {}, "email": {}}
-		if got := h.asked("ironman"); got != "choose totp="+app+" email="+mail {
+		if got := h.asked("ironman"); got != "choose totp email" {
 			t.Errorf("of two methods is asked %q", got)
 		}
 		if got := h.asked("bare"); got != atApp {
@@ -214,7 +214,7 @@ func TestRS13_WhatIsUsableIsRegisteredAndEnabledNow(t *testing.T) {
 				}
 			}
 		}
-		// Too few: fake choices, the same each time, one's own for each name, that never verify.
+		// Too few: fake choices, the same each time, that never verify.
 		h.addUser("avengers", "off", "Off", "off@stark.example", "Avengers")
 		h.equip(h.user("off").ID, "off@home.example")
 		if err := h.admin("avengers").SetDisabled(t.Context(), h.user("off"), true, "test"); err != nil {
@@ -230,13 +230,8 @@ func TestRS13_WhatIsUsableIsRegisteredAndEnabledNow(t *testing.T) {
 			were := map[string]string{}
 			for _, name := range names {
 				were[name] = h.asked(name)
-				if strings.Contains(were[name], bareApp) || idsIn.ReplaceAllString(were[name], "~") != idsIn.ReplaceAllString(were["bare"], "~") {
+				if were[name] != were["bare"] {
 					t.Errorf("%s is asked %q, bare %q", name, were[name], were["bare"])
-				}
-				for _, other := range names {
-					if ids := idsIn.FindAllString(were[name], -1); other != name && len(ids) > 0 && slices.Contains(idsIn.FindAllString(were[other], -1), ids[0]) {
-						t.Errorf("%s and %s are offered the same: %q", name, other, were[name])
-					}
 				}
 			}
 			h.clock.Advance(48 * time.Hour)
@@ -285,10 +280,8 @@ func TestRS13_WhatIsUsableIsRegisteredAndEnabledNow(t *testing.T) {
 				}
 			}
 		}
-	})
+	}, with(func(t *sparekey.Tenant) { t.Administrators.Groups = nil })) // no decoy looks like one of them
 }
-
-var idsIn = regexp.MustCompile(`[a-z2-7]{26}`)
 
 // A mailed code has six digits and some minutes, and whoever's password was reset is told (NIST SP 800-63B-4 §4.2).
 func TestRS15_AMailedCodeHasSixDigitsAndMinutesAndAnAdministratorIsAlwaysTold(t *testing.T) {

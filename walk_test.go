@@ -154,6 +154,8 @@ type walk struct {
 	code     string // the one that was mailed last, to the right address
 	older    []string
 	address  string // typed
+	app      string // what the page of choices calls her app
+	mail     string // and her address
 	resend   time.Time
 	over     time.Time // of the code
 	until    time.Time
@@ -235,10 +237,12 @@ func (h *armoury) prove(w *walk, form url.Values, action string) {
 	}
 	switch w.step {
 	case atChoose:
+		w.look()
 		switch choice := form.Get("choose"); {
-		case choice == w.who.app && !slices.Contains(w.proven, "totp"):
+		case choice == "":
+		case choice == w.app && !slices.Contains(w.proven, "totp"):
 			w.step = atApp
-		case choice == w.who.mail && !slices.Contains(w.proven, "email"):
+		case choice == w.mail && !slices.Contains(w.proven, "email"):
 			w.step = atAddress
 		}
 	case atAddress:
@@ -286,6 +290,12 @@ func (h *armoury) gate(w *walk, kind string) {
 	}
 }
 
+// look reads off the page of choices what it calls them.
+func (w *walk) look() {
+	w.b.get(w.at)
+	w.app, w.mail = w.b.choice("totp"), w.b.choice("email")
+}
+
 // choices are what can be chosen on the page.
 func choices(p page) (ids []string) {
 	for _, m := range regexp.MustCompile(`<input[^>]*name="choose"[^>]*>`).FindAllString(p.body, -1) {
@@ -323,9 +333,10 @@ func (h *armoury) onward(w *walk, n int) (form url.Values, solved bool) {
 	case atWhat:
 		form.Set("what", "forgot")
 	case atChoose:
-		form.Set("choose", s.app)
+		w.look()
+		form.Set("choose", w.app)
 		if n%2 == 0 || slices.Contains(w.proven, "totp") {
-			form.Set("choose", s.mail)
+			form.Set("choose", w.mail)
 		}
 	case atAddress:
 		form.Set("email", s.address)

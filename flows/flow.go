@@ -40,6 +40,7 @@ type Flow struct {
 	Skipped    bool             `json:"skipped,omitempty"`
 	Renewed    bool             `json:"renewed,omitempty"`    // the password was set
 	Registered bool             `json:"registered,omitempty"` // security info was committed in this flow
+	HeldUntil  time.Time        `json:"held_until,omitzero"`  // reset: the end of the wait, as its mail named it
 	Dead       bool             `json:"dead,omitempty"`       // "I can’t use any of these"
 	Done       bool             `json:"done,omitempty"`
 

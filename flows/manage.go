@@ -50,23 +50,22 @@ func (t *turn) bindManaged(a identity.Authenticator, right func(store.Tx) error)
 		if err := right(tx); err != nil {
 			return err
 		}
-		event, name, gone := "method_added", "method.bound", ""
+		event, name, old := "method_added", "method.bound", identity.Authenticator{}
 		if task.ID != "" {
 			if t.below(task.ID, a) {
 				return errAgain // the policy's minimum holds, whatever was offered
 			}
-			old, err := t.drop(tx, task.ID)
-			if err != nil {
+			var err error
+			if old, err = t.drop(tx, task.ID); err != nil {
 				return err
 			}
-			event, name, gone = "method_changed", "method.changed", t.address(old)
-			a.Default = old.Default
+			event, name, a.Default = "method_changed", "method.changed", old.Default
 		}
 		bound, err := t.Accounts.Bind(tx, t.flow.User, a)
 		if err != nil {
 			return err
 		}
-		if err := t.tellChange(tx, event, bound, gone); err != nil {
+		if err := t.tellChange(tx, event, bound, old); err != nil {
 			return err
 		}
 		return t.Journal.Record(tx, t.event(name, map[string]string{"kind": string(a.Kind)}))
@@ -80,16 +79,6 @@ func (t *turn) drop(tx store.Tx, id string) (identity.Authenticator, error) {
 		}
 	}
 	return identity.Authenticator{}, store.ErrNotFound
-}
-
-func (t *turn) address(a identity.Authenticator) string {
-	m, ok := t.Methods[a.Kind].(interface {
-		Address(identity.Authenticator) string
-	})
-	if !ok {
-		return ""
-	}
-	return m.Address(a)
 }
 
 func (t *turn) showDelete() (templates.Page, error) {
@@ -122,7 +111,7 @@ func (t *turn) actDelete() error {
 		if err != nil {
 			return err
 		}
-		if err := t.tellChange(tx, "method_removed", old, t.address(old)); err != nil {
+		if err := t.tellChange(tx, "method_removed", old, old); err != nil {
 			return err
 		}
 		return t.Journal.Record(tx, t.event("method.unbound", map[string]string{"kind": string(old.Kind)}))

@@ -97,30 +97,14 @@ func (t *turn) reset(next string) error {
 		t.findAdministrators()
 	}
 	flow, user := t.flow.ID, t.flow.User
-	err := t.commit(func(tx store.Tx) error {
-		if _, err := t.current(tx); err != nil {
-			return err
-		}
-		if err := t.Accounts.Intend(tx, user, flow); err != nil {
-			return err
-		}
-		seen := *t
-		if err := seen.load(tx); err != nil {
-			return err
-		}
-		if seen.decide(); seen.step != NewPassword {
-			return errAgain
-		}
-		return nil
-	})
-	if err != nil {
+	if err := t.commit(t.intend); err != nil {
 		return t.unsent(err)
 	}
 	// From here on the browser may go away, the outcome has to be settled all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), setTimeout)
 	defer cancel()
 	t.ctx = context.WithoutCancel(t.ctx)
-	err = setter.SetPassword(ctx, t.user, next, directory.SetOptions{})
+	err := setter.SetPassword(ctx, t.user, next, directory.SetOptions{})
 	var refused *directory.PolicyError
 	switch {
 	case errors.As(err, &refused):
@@ -163,6 +147,24 @@ func (t *turn) reset(next string) error {
 	}, nil)
 }
 
+// intend notes that the flow is about to set the password, where policy, asked once more in the transaction, still leads there.
+func (t *turn) intend(tx store.Tx) error {
+	if _, err := t.current(tx); err != nil {
+		return err
+	}
+	if err := t.Accounts.Intend(tx, t.flow.User, t.flow.ID); err != nil {
+		return err
+	}
+	seen := *t
+	if err := seen.load(tx); err != nil {
+		return err
+	}
+	if seen.decide(); seen.step != NewPassword {
+		return errAgain
+	}
+	return nil
+}
+
 // unsent ends an intent of which nobody knows whether it was committed: the directory has not been asked to write anything.
 func (t *turn) unsent(err error) error {
 	if errors.Is(err, store.ErrUnknown) {
@@ -197,7 +199,7 @@ func (t *turn) change(old, next string) error {
 				return err
 			}
 		}
-		return t.Accounts.Intend(tx, user, flow)
+		return t.intend(tx)
 	})
 	if err != nil {
 		_ = attempt.GiveBack(t.ctx)

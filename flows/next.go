@@ -50,6 +50,8 @@ func Next(f Flow, d policy.Decision) Step {
 		return f.Task.next(f)
 	case SignIn:
 		switch due := d.Missing > 0 && !d.Snoozed && !f.Skipped; {
+		case d.ProveFirst:
+			return Prove
 		case d.PasswordDue && !f.Renewed:
 			return NewPassword
 		case due && !f.Introduced:

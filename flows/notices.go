@@ -20,6 +20,14 @@ type stoppable struct {
 	Authenticator string           `json:"authenticator,omitempty"`
 	Event         string           `json:"event"`
 	At            time.Time        `json:"at"`
+	Via           string           `json:"via,omitempty"`    // the authenticator to whose address it was mailed; empty: no authenticator's
+	Beside        []string         `json:"beside,omitempty"` // keys of all links to this change: one of them is good, once
+}
+
+// mailbox is where a user can be reached.
+type mailbox struct {
+	address string
+	of      string // the authenticator whose address it is; empty: the directory's own, or one that has just gone
 }
 
 // letter is what every mail of a flow carries.
@@ -36,12 +44,40 @@ func (f *Flows) letter(u directory.User, where string) templates.Letter {
 		At: f.Now(), Where: where, SecurityInfo: f.absolute("/security-info", "")}
 }
 
-// alarm makes a "This wasn’t me" link for an event, good for 72 hours, once.
-func (f *Flows) alarm(tx store.Tx, user directory.UserID, event, authenticator string) (link string, err error) {
-	token := secret.Token()
-	err = f.alarms.Add(tx, secret.Digest(token), string(user), f.Now().Add(notMeLasts),
-		stoppable{User: user, Authenticator: authenticator, Event: event, At: tx.Now()}) // the very time of what was bound in this transaction: none of it is older
-	return f.absolute("/not-me", token), err
+// alert queues a notice of a change to every mailbox, each with a "This wasn’t me" link of its own, good for 72 hours; of all of them one
+// is good, once. The address of a method that is new itself hears of it without one: it may be a thief's.
+func (f *Flows) alert(tx store.Tx, u directory.User, lang string, a stoppable, to []mailbox, l templates.Letter, mail func(templates.Letter) templates.Mail) error {
+	a.At = tx.Now() // the very time of what was bound in this transaction: none of it is older
+	tokens := make([]string, len(to))
+	for i := range to {
+		tokens[i] = secret.Token()
+		a.Beside = append(a.Beside, secret.Digest(tokens[i]))
+	}
+	for i, m := range to {
+		if l.NotMe = ""; m.of == "" || m.of != a.Authenticator {
+			a.Via, l.NotMe = m.of, f.absolute("/not-me", tokens[i])
+			if err := f.alarms.Add(tx, a.Beside[i], string(a.User), f.Now().Add(notMeLasts), a); err != nil {
+				return err
+			}
+		}
+		if err := f.send(tx, u, lang, mail(l), m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rings reports whether the link is good still, as far as it depends on where it was mailed: the address of a method that was stopped or
+// deleted since may be a thief's, and what was mailed there alone stops nothing any more.
+func (f *Flows) rings(tx store.Tx, a stoppable) error {
+	if a.Via == "" {
+		return nil
+	}
+	_, held, err := f.Accounts.Known(tx, a.User)
+	if err == nil && !slices.ContainsFunc(held, func(x identity.Authenticator) bool { return x.ID == a.Via && !x.Suspended }) {
+		err = store.ErrNotFound
+	}
+	return err
 }
 
 // tell queues a notice of an event to every address of the user, with a link that stops what it tells of.
@@ -49,84 +85,78 @@ func (t *turn) tell(tx store.Tx, event string, mail func(templates.Letter) templ
 	if !t.decision.Notify {
 		return nil
 	}
-	l := t.letter()
-	var err error
-	if l.NotMe, err = t.alarm(tx, t.flow.User, event, ""); err != nil {
-		return err
-	}
-	return t.Flows.tell(tx, t.user, t.flow.Lang, mail(l))
-}
-
-// tell queues a notice to every address of the user: the directory's own and all registered ones, each once.
-func (f *Flows) tell(tx store.Tx, u directory.User, lang string, mail templates.Mail) error {
-	held, err := f.Accounts.Authenticators(tx, u.ID)
+	to, err := t.mailboxes(tx, t.user)
 	if err != nil {
 		return err
 	}
-	return f.send(tx, u, lang, mail, f.addresses(u, held))
+	return t.alert(tx, t.user, t.flow.Lang, stoppable{User: t.flow.User, Event: event}, to, t.letter(), mail)
 }
 
-func (f *Flows) send(tx store.Tx, u directory.User, lang string, mail templates.Mail, to []string) error {
-	for _, address := range to {
-		if err := f.Outbox.Queue(tx, notify.Message{User: string(u.ID), To: address, Lang: lang, Mail: mail}); err != nil {
+func (f *Flows) send(tx store.Tx, u directory.User, lang string, mail templates.Mail, to ...mailbox) error {
+	for _, m := range to {
+		if err := f.Outbox.Queue(tx, notify.Message{User: string(u.ID), To: m.address, Lang: lang, Mail: mail}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addresses lists where the user can be reached, the directory's own address first.
-func (f *Flows) addresses(u directory.User, held []identity.Authenticator) []string {
-	var list []string
-	add := func(a string) {
-		if a != "" && !slices.ContainsFunc(list, func(x string) bool { return method.SameMailbox(x, a) }) {
-			list = append(list, a)
-		}
+// mailboxes lists where the user can be reached, each once: the directory's own address first, then all registered ones.
+func (f *Flows) mailboxes(tx store.Tx, u directory.User) ([]mailbox, error) {
+	held, err := f.Accounts.Authenticators(tx, u.ID)
+	if err != nil {
+		return nil, err
 	}
-	add(u.Email)
+	list := another(nil, mailbox{address: u.Email})
 	for _, a := range held {
-		if a.Suspended {
-			continue // it may be a thief's: nothing goes there, least of all a link
-		}
-		if m, ok := f.Methods[a.Kind].(interface {
-			Address(identity.Authenticator) string
-		}); ok {
-			add(m.Address(a))
+		if !a.Suspended { // it may be a thief's: nothing goes there, least of all a link
+			list = another(list, mailbox{f.address(a), a.ID})
 		}
 	}
-	return list
+	return list, nil
 }
 
-// tellChange tells every address of a change of security info, with a link that stops it. also are addresses
-// that have just gone, which hear of it too.
-func (t *turn) tellChange(tx store.Tx, event string, a identity.Authenticator, also ...string) error {
+// another adds a mailbox, unless it is among the list already, or none.
+func another(list []mailbox, m mailbox) []mailbox {
+	if m.address == "" || slices.ContainsFunc(list, func(x mailbox) bool { return method.SameMailbox(x.address, m.address) }) {
+		return list
+	}
+	return append(list, m)
+}
+
+// address is where codes of the authenticator are sent; empty: nowhere.
+func (f *Flows) address(a identity.Authenticator) string {
+	m, ok := f.Methods[a.Kind].(interface {
+		Address(identity.Authenticator) string
+	})
+	if !ok {
+		return ""
+	}
+	return m.Address(a)
+}
+
+// tellChange tells every address of a change of security info, with a link that stops it. gone is the authenticator that has just gone, if
+// any, whose address hears of it too, by a link that is good: it may be its owner's only one, whoever deleted it.
+func (t *turn) tellChange(tx store.Tx, event string, a, gone identity.Authenticator) error {
 	if !t.decision.Notify {
 		return nil
 	}
-	held, err := t.Accounts.Authenticators(tx, t.flow.User)
+	to, err := t.mailboxes(tx, t.user)
 	if err != nil {
 		return err
 	}
-	l := t.letter()
-	if l.NotMe, err = t.alarm(tx, t.flow.User, event, a.ID); err != nil {
-		return err
+	if !gone.Suspended {
+		to = another(to, mailbox{address: t.address(gone)})
 	}
-	var mail templates.Mail
-	switch event {
-	case "method_added":
-		mail = templates.MethodAdded{Letter: l, Kind: string(a.Kind), Label: a.Label}
-	case "method_changed":
-		mail = templates.MethodChanged{Letter: l, Kind: string(a.Kind), Label: a.Label}
-	default:
-		mail = templates.MethodRemoved{Letter: l, Kind: string(a.Kind), Label: a.Label}
-	}
-	to := t.addresses(t.user, held)
-	for _, x := range also {
-		if x != "" && !slices.Contains(to, x) {
-			to = append(to, x)
+	return t.alert(tx, t.user, t.flow.Lang, stoppable{User: t.flow.User, Authenticator: a.ID, Event: event}, to, t.letter(), func(l templates.Letter) templates.Mail {
+		switch event {
+		case "method_added":
+			return templates.MethodAdded{Letter: l, Kind: string(a.Kind), Label: a.Label}
+		case "method_changed":
+			return templates.MethodChanged{Letter: l, Kind: string(a.Kind), Label: a.Label}
 		}
-	}
-	return t.send(tx, t.user, t.flow.Lang, mail, to)
+		return templates.MethodRemoved{Letter: l, Kind: string(a.Kind), Label: a.Label}
+	})
 }
 
 // tellAdministrators tells the tenant's other administrators that one of them reset the password (SECURITY RS-10).
@@ -139,7 +169,7 @@ func (t *turn) tellAdministrators(tx store.Tx) error {
 			continue
 		}
 		l := t.Flows.letter(u, t.network())
-		if err := t.send(tx, u, t.Brand.language(), templates.AdministratorReset{Letter: l, Who: t.user.Login}, []string{u.Email}); err != nil {
+		if err := t.send(tx, u, t.Brand.language(), templates.AdministratorReset{Letter: l, Who: t.user.Login}, mailbox{address: u.Email}); err != nil {
 			return err
 		}
 	}

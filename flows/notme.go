@@ -18,7 +18,9 @@ import (
 func (f *Flows) notMe(w http.ResponseWriter, r *http.Request) {
 	var a store.Record[stoppable]
 	err := f.Store.Read(r.Context(), func(tx store.Tx) (err error) {
-		a, err = f.alarms.Get(tx, secret.Digest(r.PathValue("token")))
+		if a, err = f.alarms.Get(tx, secret.Digest(r.PathValue("token"))); err == nil {
+			err = f.rings(tx, a.Value)
+		}
 		return err
 	})
 	if err != nil {
@@ -75,6 +77,14 @@ func (f *Flows) stop(r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		if err := f.rings(tx, a.Value); err != nil {
+			return err
+		}
+		for _, key := range a.Value.Beside {
+			if err := f.alarms.Drop(tx, key); err != nil {
+				return err
+			}
+		}
 		if a.Value.Authenticator != "" {
 			if err := f.Accounts.Suspend(tx, a.Value.User, a.Value.Authenticator); err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
@@ -89,8 +99,11 @@ func (f *Flows) stop(r *http.Request) error {
 		if err := f.Guard.Forget(tx, string(a.Value.User)); err != nil {
 			return err
 		}
-		l := f.letter(user, web.Network(r))
-		if err := f.tell(tx, user, f.Brand.language(), templates.NotMeActed{Letter: l}); err != nil {
+		to, err := f.mailboxes(tx, user)
+		if err != nil {
+			return err
+		}
+		if err := f.send(tx, user, f.Brand.language(), templates.NotMeActed{Letter: f.letter(user, web.Network(r))}, to...); err != nil {
 			return err
 		}
 		return f.Journal.Record(tx, audit.Event{Name: "not_me", User: string(a.Value.User), Network: web.Network(r), Detail: map[string]string{"kind": a.Value.Event}})
@@ -99,16 +112,21 @@ func (f *Flows) stop(r *http.Request) error {
 
 // freeze stops changes. Who has set a password could sign in with it: until an operator says otherwise it proves nothing,
 // and since the methods that set it are in doubt as well, none of them lifts the freeze. Neither does what is left after a method was
-// deleted: whoever deleted it may have put his own there just before.
+// deleted: whoever deleted it may have put his own there just before. A password that is being written at this moment may be a thief's too,
+// whatever the notice was of; if the directory refuses it, the one before is in doubt for nothing, until an operator says so.
 func (f *Flows) freeze(tx store.Tx, a stoppable) error {
+	now, err := f.Accounts.Lock(tx, a.User)
+	if err != nil {
+		return err
+	}
 	change := a.At
-	switch a.Event {
-	case "password_reset", "password_changed":
+	switch writing := now.Intent != ""; {
+	case writing, a.Event == "password_reset", a.Event == "password_changed":
 		change = time.Time{}
 		if err := f.Accounts.Doubt(tx, a.User); err != nil {
 			return err
 		}
-	case "method_removed":
+	case a.Event == "method_removed":
 		change = time.Time{}
 	}
 	return f.Accounts.Freeze(tx, a.User, f.Now().Add(freezeLasts), change)

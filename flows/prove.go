@@ -34,7 +34,7 @@ func (t *turn) showProve() (templates.Page, error) {
 			if t.flow.Kind == Reset && c.Kind == identity.Email {
 				label = "" // the address has to be typed: a stranger learns nothing of it
 			}
-			page.Choices = append(page.Choices, templates.Choice{Value: c.ID, Kind: string(c.Kind), Label: label})
+			page.Choices = append(page.Choices, templates.Choice{Value: t.alias(c.ID), Kind: string(c.Kind), Label: label})
 		}
 		return page, nil
 	}
@@ -61,6 +61,20 @@ func (t *turn) choices() []identity.Authenticator {
 
 func (t *turn) offered(id string) bool {
 	return slices.ContainsFunc(t.choices(), func(a identity.Authenticator) bool { return a.ID == id })
+}
+
+// alias is what a page calls an authenticator: a word of this flow alone. By an id that stays, a stranger would know a user under any of her
+// names, and a decoy by its own (SECURITY RS-01).
+func (t *turn) alias(id string) string { return t.mac.Sum("choice", t.flow.ID, id)[:22] }
+
+// chosen is the id of the choice that an alias stands for; empty: it is none of this flow's.
+func (t *turn) chosen(alias string) string {
+	for _, c := range t.choices() {
+		if secret.Equal(alias, t.alias(c.ID)) {
+			return c.ID
+		}
+	}
+	return ""
 }
 
 func (t *turn) actProve() error {
@@ -91,8 +105,8 @@ func (t *turn) actProve() error {
 		return errAgain
 	}
 	if asking == nil {
-		choice := t.field("choose")
-		if !t.offered(choice) {
+		choice := t.chosen(t.field("choose"))
+		if choice == "" {
 			return errAgain
 		}
 		return t.ask(choice, "")
@@ -259,7 +273,7 @@ func (t *turn) wrong(cause error, kind identity.Kind) error {
 // wrongUsed tells that a right code was used already.
 func (t *turn) wrongUsed() error {
 	t.flow.Problem = templates.Problem{Field: "code", Key: "problem.used_code"}
-	return t.commit(nil)
+	return t.note(nil)
 }
 
 // rejected turns a method's refusal of a request into words; any other error goes up.

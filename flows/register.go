@@ -346,6 +346,7 @@ func (t *turn) bindAnswer(setup *Setup) error {
 // A browser closed before leaves no trace.
 func (t *turn) stage(a identity.Authenticator, right func(store.Tx) error) error {
 	f := t.flow
+	stood := *f
 	f.hidden.Staged = append(slices.Clone(f.hidden.Staged), a)
 	t.decide()
 	if t.decision.Missing > 0 {
@@ -365,19 +366,15 @@ func (t *turn) stage(a identity.Authenticator, right func(store.Tx) error) error
 		if err := right(tx); err != nil {
 			return err
 		}
-		now, err := t.current(tx)
-		if err != nil {
+		if err := t.stillAsked(tx, stood, a.Kind, staged); err != nil {
 			return err
-		}
-		if now.Intent != "" {
-			return errAgain
 		}
 		for _, a := range staged {
 			bound, err := t.Accounts.Bind(tx, f.User, a)
 			if err != nil {
 				return err
 			}
-			if err := t.tellChange(tx, "method_added", bound); err != nil {
+			if err := t.tellChange(tx, "method_added", bound, identity.Authenticator{}); err != nil {
 				return err
 			}
 			if err := t.Journal.Record(tx, t.event("method.bound", map[string]string{"kind": string(a.Kind)})); err != nil {
@@ -390,6 +387,31 @@ func (t *turn) stage(a identity.Authenticator, right func(store.Tx) error) error
 		f.hidden.Staged, t.again = nil, true
 		return nil
 	})
+}
+
+// stillAsked asks policy once more within the transaction, of the flow as it stood: it has to ask for the kind still, and for no more than is
+// staged. Nothing that changed since the page was made (a freeze, a registration required again, an end of all sessions) is passed by.
+func (t *turn) stillAsked(tx store.Tx, stood Flow, k identity.Kind, staged []identity.Authenticator) error {
+	now, err := t.current(tx)
+	if err != nil {
+		return err
+	}
+	if now.Intent != "" {
+		return errAgain
+	}
+	seen := *t
+	seen.account, seen.flow = now, &stood
+	if err := seen.loadRest(tx); err != nil {
+		return err
+	}
+	if seen.decide(); seen.step != Register || !slices.Contains(seen.offers(), k) {
+		return errAgain
+	}
+	stood.hidden.Staged = staged
+	if seen.decide(); seen.decision.Missing > 0 && len(seen.offers()) > 0 {
+		return errAgain
+	}
+	return nil
 }
 
 // stageNext goes straight on to the next method that is missing.

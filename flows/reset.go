@@ -155,7 +155,7 @@ func (t *turn) actHold() error { return errAgain }
 
 // holdBack lets the flow live until the wait is over and tells the user of it, with a link that stops the reset.
 func (t *turn) holdBack(deed func(store.Tx) error) func(store.Tx) error {
-	t.flow.Until = t.decision.NotBefore.Add(resetLasts)
+	t.flow.HeldUntil, t.flow.Until = t.decision.NotBefore, t.decision.NotBefore.Add(resetLasts)
 	return func(tx store.Tx) error {
 		if deed != nil {
 			if err := deed(tx); err != nil {

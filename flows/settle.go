@@ -30,12 +30,12 @@ func (f *Flows) settle(ctx context.Context, user directory.UserID, flow string) 
 		if err := f.Accounts.End(tx, user); err != nil {
 			return err
 		}
-		letter := f.letter(u, "")
-		letter.NotMe, err = f.alarm(tx, user, "password_reset", "")
+		to, err := f.mailboxes(tx, u)
 		if err != nil {
 			return err
 		}
-		if err := f.tell(tx, u, f.Brand.language(), templates.PasswordMayHaveChanged{Letter: letter}); err != nil {
+		if err := f.alert(tx, u, f.Brand.language(), stoppable{User: user, Event: "password_reset"}, to, f.letter(u, ""),
+			func(l templates.Letter) templates.Mail { return templates.PasswordMayHaveChanged{Letter: l} }); err != nil {
 			return err
 		}
 		return f.Journal.Record(tx, audit.Event{Name: audit.ResetUnsure, User: string(user), Flow: flow})

@@ -163,8 +163,8 @@ func (t *turn) decide() {
 		return
 	}
 	facts := policy.Facts{Now: t.Now(), For: f.purpose(), User: t.user, Held: t.held, Proofs: f.Proofs,
-		CanSet: t.can().set, CanOpen: true,
-		Asked: t.account.Asked(), Hot: t.hot}
+		CanSet: t.can().set, CanOpen: true, Due: f.Kind == SignIn && f.Due,
+		Asked: t.account.Asked(), Hot: t.hot, HeldUntil: f.HeldUntil}
 	facts.Address = t.directoryAddress(t.user)
 	if f.Decoy && f.Kind == Reset {
 		facts.User = directory.User{Login: f.Login}
@@ -172,12 +172,12 @@ func (t *turn) decide() {
 		facts.Asked, facts.Proofs = policy.Asked{}, nil
 	}
 	t.decision = t.Policy.Decide(facts)
-	t.decision.PasswordDue = t.decision.PasswordDue || f.Kind == SignIn && f.Due
-	// Staged authenticators are proven; only their commit is missing.
-	t.decision.Missing = max(t.decision.Missing-len(f.hidden.Staged), 0)
-	t.decision.Register = slices.DeleteFunc(slices.Clone(t.decision.Register), func(k identity.Kind) bool {
+	// Staged authenticators are proven; only their commit is missing. One that policy does not ask for any more fills no gap.
+	wanted := t.decision.Register
+	t.decision.Register = slices.DeleteFunc(slices.Clone(wanted), func(k identity.Kind) bool {
 		return slices.ContainsFunc(f.hidden.Staged, func(a identity.Authenticator) bool { return a.Kind == k })
 	})
+	t.decision.Missing = max(t.decision.Missing-len(wanted)+len(t.decision.Register), 0)
 	t.step = Next(*f, t.decision)
 }
 
@@ -258,9 +258,23 @@ func (t *turn) event(name string, detail map[string]string) audit.Event {
 	return e
 }
 
-// journalled commits the flow and an event.
+// note writes what the next page is to say of an answer that led nowhere, and whatever f adds. The flow stands where it stood, so a right
+// answer that is given at the same moment is not lost by it.
+func (t *turn) note(f func(store.Tx) error) error {
+	if err := t.seal(t.flow); err != nil {
+		return err
+	}
+	return t.Store.Write(t.ctx, func(tx store.Tx) error {
+		if err := t.shelf.Note(tx, t.rec); err != nil || f == nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
+// journalled notes an answer that led nowhere, and an event.
 func (t *turn) journalled(name string, detail map[string]string) error {
-	return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, t.event(name, detail)) })
+	return t.note(func(tx store.Tx) error { return t.Journal.Record(tx, t.event(name, detail)) })
 }
 
 // use is the question this turn puts to methods: a proof asked for before security info changes is no sign-in.

@@ -54,7 +54,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	}
 	web.Note(r, "client", c.ID)
 	if r.Method == http.MethodPost {
-		p.park(w, r, given)
+		p.park(w, r, given, known)
 		return
 	}
 	p.proceed(w, r, q, c)
@@ -96,11 +96,23 @@ func (p *Provider) values(w http.ResponseWriter, r *http.Request) (url.Values, b
 	return v, true
 }
 
-// park keeps the parameters of a POST and sends the browser to the same address by GET.
-func (p *Provider) park(w http.ResponseWriter, r *http.Request, v url.Values) {
+// park keeps those parameters of a POST that mean something and sends the browser to the same address by GET. Anybody may post, so what is
+// kept of one POST is little.
+func (p *Provider) park(w http.ResponseWriter, r *http.Request, v url.Values, known map[string]bool) {
+	kept, size := url.Values{}, 0
+	for name := range v {
+		if known[name] {
+			kept.Set(name, v.Get(name))
+			size += len(v.Get(name))
+		}
+	}
+	if size > mostParked {
+		p.page(w, r, "too_large", http.StatusRequestEntityTooLarge)
+		return
+	}
 	id := secret.ID()
 	err := p.d.Store.Write(r.Context(), func(tx store.Tx) error {
-		return p.posted.Add(tx, id, "", tx.Now().Add(postedFor), posted{r.URL.Path, v.Encode()})
+		return p.posted.Add(tx, id, "", tx.Now().Add(postedFor), posted{r.URL.Path, kept.Encode()})
 	})
 	if err != nil {
 		p.broken(w, r, err)

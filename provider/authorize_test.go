@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/store"
 )
 
 // claimsOf redeems the wiki's code and gives the claims of the ID token.
@@ -69,6 +70,33 @@ func TestAPostedRequestIsParkedAndAnsweredByA303ToAGet(t *testing.T) {
 	b.get("/avengers/logout?posted="+to.Query().Get("posted")).shows(400, "expired")
 	h.clock.Advance(postedFor)
 	b.get(to.String()).shows(400, "expired")
+}
+
+// Anybody may post to these two, and what is kept of it waits ten minutes.
+func TestWhatIsParkedOfAPostIsLittle(t *testing.T) {
+	h := newHouse(t)
+	b := h.browser()
+	parked := func(to *url.URL) (query string) {
+		h.must(func(tx store.Tx) error {
+			was, err := h.p.posted.Get(tx, to.Query().Get("posted"))
+			query = was.Value.Query
+			return err
+		})
+		return query
+	}
+	junk := strings.Repeat("x", 60<<10)
+	for path, form := range map[string]url.Values{"/avengers/authorize": h.ask("junk", junk), "/avengers/logout": {"client_id": {"wiki"}, "state": {"s"}, "logout_hint": {junk}, "x": {"y"}}} {
+		query := parked(b.do("POST", path, form).location())
+		if got, _ := url.ParseQuery(query); len(query) > 1<<10 || got.Get("state") != form.Get("state") || got.Has("x") {
+			t.Errorf("%s keeps %d bytes: %v", path, len(query), got)
+		}
+	}
+	half := strings.Repeat("x", 4<<10)
+	if to := b.do("POST", "/avengers/authorize", h.ask("state", half)).location(); !strings.Contains(parked(to), half) {
+		t.Error("a state of the longest is not kept")
+	}
+	b.do("POST", "/avengers/authorize", h.ask("state", half, "display", half)).shows(413, "too_large")
+	b.do("POST", "/avengers/logout", url.Values{"state": {half}, "id_token_hint": {half + "x"}}).shows(413, "too_large")
 }
 
 func TestAPostIsReadFromItsBodyAlone(t *testing.T) {

@@ -20,6 +20,9 @@ type departure struct {
 	State    string `json:"state,omitempty"`
 }
 
+// departing are the parameters that mean something to logout.
+var departing = map[string]bool{"id_token_hint": true, "client_id": true, "post_logout_redirect_uri": true, "state": true}
+
 // logout ends the browser's session (OpenID Connect RP-Initiated Logout). With an ID token of the end-user who is signed in, and an address
 // its client registered, or none, it does so at once. Anything else only asks her, on a page; a hint or an address that is not right is
 // never redirected to. Access tokens end with the session, those for offline access do not.
@@ -42,7 +45,7 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) {
 		target.Redirect = to
 	}
 	if r.Method == http.MethodPost {
-		p.park(w, r, v)
+		p.park(w, r, v, departing)
 		return
 	}
 	s, err := p.current(r)

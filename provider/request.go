@@ -45,6 +45,7 @@ func (q *request) asks(prompt string) bool { return slices.Contains(q.Prompt, pr
 const (
 	longest    = 4 << 10  // of one parameter
 	longToken  = 16 << 10 // of an id_token_hint
+	mostParked = 8 << 10  // of all parameters of a POST together
 	mostScopes = 50
 )
 

@@ -73,7 +73,7 @@ func unlockMany(c *call) error {
 		c.say("lifted: what counted against %s", network)
 	}
 	if c.has("brake") {
-		c.say("lifted: the brake on resets")
+		c.say("lifted: the brake on resets (what waits already waits as long as its mail says)")
 	}
 	return nil
 }

@@ -75,11 +75,19 @@ func (p *Policy) signIn(d *Decision, r Rule, f Facts) {
 		d.say("the second factor was suspended by “This wasn’t me”: the password alone is not enough again")
 		return
 	}
-	d.PasswordDue = f.User.State&(directory.Expired|directory.MustChange) != 0
+	d.PasswordDue = f.Due || f.User.State&(directory.Expired|directory.MustChange) != 0
 	if d.PasswordDue {
 		d.say("the password has expired or must be changed")
 	}
 	d.Enough = true
+	if d.PasswordDue && f.Now.Before(f.Asked.FrozenUntil) {
+		// Whoever knows the password would choose the next one while changes are stopped: it takes what any other change takes.
+		p.fresh(d, r, f)
+		d.ProveFirst = !d.Fresh
+		if d.ProveFirst {
+			return
+		}
+	}
 	p.registration(d, r, f)
 	if d.Missing > 0 {
 		// New security info takes a fresh proof of the strongest thing the account holds.
@@ -121,7 +129,11 @@ func (p *Policy) reset(d *Decision, r Rule, f Facts) {
 	}
 	d.Enough = p.suffices(r, done, d.Required)
 	if d.Enough {
-		if at := last(f.Proofs).Add(HotWait); f.For == Reset && f.Hot && d.Required == 1 && f.Now.Before(at) {
+		at := f.HeldUntil // its owner has that long to stop it, whatever has come of the attack
+		if hot := last(f.Proofs).Add(HotWait); f.Hot && d.Required == 1 && hot.After(at) {
+			at = hot
+		}
+		if f.For == Reset && f.Now.Before(at) {
 			d.NotBefore = at
 			d.say("resets are under attack here: a reset by one proof waits half an hour")
 		}

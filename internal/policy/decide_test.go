@@ -77,6 +77,14 @@ func TestDecide(t *testing.T) {
 			func(d Decision) bool {
 				return d.Missing == 1 && slices.Equal(d.Register, []identity.Kind{identity.TOTP})
 			}},
+		"a password that is due, changes frozen: what was there before comes first": {nil, Facts{For: SignIn, Due: true, Proofs: proofs(identity.Password), Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(time.Hour), FrozenSince: now.Add(-time.Hour)}},
+			func(d Decision) bool {
+				return d.PasswordDue && d.ProveFirst && len(d.Choices) == 1 && !d.Thaws && d.Refuse == ""
+			}},
+		"a password that is due, changes frozen, and what was there before is proven": {nil, Facts{For: SignIn, Due: true, Proofs: proofs(identity.Password, identity.TOTP), Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(time.Hour), FrozenSince: now.Add(-time.Hour)}},
+			func(d Decision) bool { return d.PasswordDue && !d.ProveFirst && d.Thaws }},
+		"a password that is due, changes frozen, and nothing is older": {nil, Facts{For: SignIn, Due: true, Proofs: proofs(identity.Password), Held: held(identity.TOTP), Asked: Asked{FrozenUntil: now.Add(time.Hour)}},
+			func(d Decision) bool { return d.Refuse == Frozen }},
 		"partly registered: a proof of what there is comes before more (EN-01)": {func(_ *Policy, r *Rule) { r.Required = 2 }, Facts{For: SignIn, Proofs: proofs(identity.Password), Held: held(identity.Email)},
 			func(d Decision) bool { return !d.Fresh && len(d.Choices) == 1 && d.Choices[0].Kind == identity.Email }},
 		"out of every rule: nothing is asked":         {nil, Facts{For: SignIn, User: directory.User{ID: "3"}, Proofs: proofs(identity.Password)}, func(d Decision) bool { return d.Enough && d.Missing == 0 && d.Rule == -1 }},
@@ -135,6 +143,8 @@ func TestDecide(t *testing.T) {
 		}},
 		"reset: one proof waits while resets are under attack":      {nil, Facts{For: Reset, Held: held(identity.TOTP), Proofs: proofs(identity.TOTP), Hot: true}, func(d Decision) bool { return d.Enough && d.NotBefore.Equal(now.Add(29*time.Minute)) }},
 		"reset: the wait ends":                                      {nil, Facts{For: Reset, Held: held(identity.TOTP), Proofs: []identity.Proof{{Kind: identity.TOTP, Authenticator: "id-totp", At: now.Add(-HotWait)}}, Hot: true}, func(d Decision) bool { return d.Enough && d.NotBefore.IsZero() }},
+		"reset: what waits waits as long as its mail says":          {nil, Facts{For: Reset, Held: held(identity.TOTP), Proofs: proofs(identity.TOTP), HeldUntil: now.Add(time.Minute)}, func(d Decision) bool { return d.Enough && d.NotBefore.Equal(now.Add(time.Minute)) }},
+		"reset: what has waited goes on":                            {nil, Facts{For: Reset, Held: held(identity.TOTP), Proofs: proofs(identity.TOTP), HeldUntil: now}, func(d Decision) bool { return d.Enough && d.NotBefore.IsZero() }},
 		"reset: two proofs wait for nothing":                        {func(_ *Policy, r *Rule) { r.Required = 2 }, Facts{For: Reset, Held: held(identity.TOTP, identity.Email), Proofs: proofs(identity.TOTP, identity.Email), Hot: true}, func(d Decision) bool { return d.Enough && d.NotBefore.IsZero() }},
 		"unlock: keeps the password and waits for nothing":          {nil, Facts{For: Unlock, Held: held(identity.TOTP), Proofs: proofs(identity.TOTP), Hot: true}, func(d Decision) bool { return d.Enough && d.NotBefore.IsZero() }},
 		"reset: a decoy walks under a rule whatever its groups say": {nil, Facts{For: Reset, User: directory.User{ID: "3"}, Held: held(identity.TOTP), Under: ptr(rules())}, func(d Decision) bool { return d.Refuse == "" && len(d.Choices) == 1 }},

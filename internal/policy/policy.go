@@ -84,17 +84,19 @@ const (
 
 // Facts are what a decision rests on.
 type Facts struct {
-	Now     time.Time
-	For     Purpose
-	User    directory.User
-	Held    []identity.Authenticator // all of the user's, suspended ones too
-	Address identity.Authenticator   // the directory's own e-mail address, as one could prove it; zero: there is none
-	Proofs  []identity.Proof
-	Asked   Asked
-	CanSet  bool  // the directory can set a forgotten password
-	CanOpen bool  // an unlock is possible
-	Hot     bool  // resets are under attack in the whole tenant: a reset by one proof waits
-	Under   *Rule // decide under this rule, whatever the user's groups say: for a decoy; nil: hers
+	Now       time.Time
+	For       Purpose
+	User      directory.User
+	Held      []identity.Authenticator // all of the user's, suspended ones too
+	Address   identity.Authenticator   // the directory's own e-mail address, as one could prove it; zero: there is none
+	Proofs    []identity.Proof
+	Asked     Asked
+	CanSet    bool      // the directory can set a forgotten password
+	CanOpen   bool      // an unlock is possible
+	Due       bool      // sign-in: the directory took the password and wants another, whatever the user's state says
+	Hot       bool      // resets are under attack in the whole tenant: a reset by one proof waits
+	HeldUntil time.Time // the reset was made to wait, and its owner was told until when; zero: it was not
+	Under     *Rule     // decide under this rule, whatever the user's groups say: for a decoy; nil: hers
 }
 
 // HotWait is how long a reset by one proof waits, from that proof on, while resets are under attack in the whole tenant.
@@ -137,6 +139,7 @@ type Decision struct {
 	Thaws         bool      // Fresh, by an authenticator from before what changes are frozen for: the freeze ends
 	NotBefore     time.Time // reset: enough is proven, and the password may be set from then on; zero: now
 	PasswordDue   bool
+	ProveFirst    bool            // PasswordDue: changes are frozen, and a fresh proof that lifts that comes first
 	Missing       int             // methods still to be registered
 	Register      []identity.Kind // kinds that would fill the gap, strongest first
 	MaySkip       bool
@@ -166,19 +169,37 @@ func (p *Policy) Administrator(u directory.User) bool { return overlap(p.Adminis
 // NeverHere reports whether the user is never reset here, whatever a rule says.
 func (p *Policy) NeverHere(u directory.User) bool { return u.Privileged || overlap(p.Never, u.Groups) }
 
-// Resetting lists the rules under which anybody may reset; where none says so, the administrators' floor, which always does.
+// Resetting lists the rules under which anybody may reset, the operator's own first; behind them, where there are administrators, the floors
+// under which they alone may: of a rule that lets nobody else, and of no rule, for those whom none matches.
 func (p *Policy) Resetting() []Rule {
-	var list []Rule
-	for _, r := range p.Rules {
+	var list, floors []Rule
+	unmatched := true
+	for i, r := range p.Rules {
 		if r.Reset {
+			list = append(list, r)
+		} else if unmatched {
+			floors = append(floors, floor(i, r))
+		}
+		unmatched = unmatched && !(r.Everyone && len(r.Except) == 0)
+	}
+	if unmatched {
+		floors = append(floors, floor(-1, Rule{}))
+	}
+	for _, r := range floors {
+		if len(p.Administrators) > 0 && p.possible(r) { // else nobody ever looks like it
 			list = append(list, r)
 		}
 	}
-	if len(list) == 0 && len(p.Administrators) > 0 {
-		_, r := p.Effective(directory.User{Groups: p.Administrators[:1]})
-		list = append(list, r)
-	}
 	return list
+}
+
+// possible reports whether what rule r enables is enough for a reset.
+func (p *Policy) possible(r Rule) bool {
+	var all []identity.Authenticator
+	for _, k := range p.Kinds(r, identity.Reset) {
+		all = append(all, identity.Authenticator{Kind: k})
+	}
+	return p.suffices(r, all, r.Required)
 }
 
 // Enabled reports whether rule r lets the kind serve the use.
@@ -216,13 +237,18 @@ func (p *Policy) Effective(u directory.User) (int, Rule) {
 	if !p.Administrator(u) {
 		return i, r
 	}
+	return i, floor(i, r)
+}
+
+// floor is rule i as it applies to an administrator; i is -1 where none matches.
+func floor(i int, r Rule) Rule {
 	if i < 0 {
 		r = Rule{Methods: map[identity.Kind][]identity.Use{identity.TOTP: nil, identity.Email: nil},
 			SecondFactor: Never, Registration: Registration{AtSignIn: true}, DeadEnd: Neutral, Unlock: true}
 	}
 	r.Reset, r.Notify = true, true
 	r.Required = max(r.Required, 2)
-	return i, r
+	return r
 }
 
 func overlap(a, b []string) bool {

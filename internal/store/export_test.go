@@ -57,7 +57,7 @@ func LoseTransaction(tx Tx) error {
 
 // ShelfStatements are the texts a shelf runs, and the sweeper's.
 func ShelfStatements() []string {
-	return []string{shelfAdd, shelfGet, shelfSave, shelfTake, shelfDrop, shelfHold, shelfPut, shelfFirst, shelfOwned, shelfDropAll}
+	return []string{shelfAdd, shelfGet, shelfSave, shelfNote, shelfTake, shelfDrop, shelfHold, shelfPut, shelfFirst, shelfOwned, shelfDropAll}
 }
 
 // ShelfSweep is the sweeper's text on an engine.

@@ -37,6 +37,7 @@ ON CONFLICT (tenant, shelf, key) DO UPDATE SET owner = excluded.owner, version =
 WHERE shelf.until <= $7`
 	shelfGet     = `SELECT key, owner, version, until, value FROM shelf WHERE tenant = $1 AND shelf = $2 AND key = $3 AND until > $4`
 	shelfSave    = `UPDATE shelf SET owner = $4, version = version + 1, until = $5, value = $6 WHERE tenant = $1 AND shelf = $2 AND key = $3 AND version = $7 AND until > $8`
+	shelfNote    = `UPDATE shelf SET value = $4 WHERE tenant = $1 AND shelf = $2 AND key = $3 AND version = $5 AND until > $6`
 	shelfTake    = `DELETE FROM shelf WHERE tenant = $1 AND shelf = $2 AND key = $3 AND until > $4 RETURNING key, owner, version, until, value`
 	shelfDrop    = `DELETE FROM shelf WHERE tenant = $1 AND shelf = $2 AND key = $3`
 	shelfHold    = `SELECT key, owner, version, until, value FROM shelf WHERE tenant = $1 AND shelf = $2 AND key = $3`
@@ -88,6 +89,20 @@ func (s Shelf[T]) Save(tx Tx, r *Record[T]) error {
 		t.undo = append(t.undo, func() { r.Version = old })
 	}
 	return nil
+}
+
+// Note writes Value of a record that was read before and leaves its Version: for what may be lost, and must not make anybody else's Save fail.
+// ErrChanged as with Save.
+func (s Shelf[T]) Note(tx Tx, r Record[T]) error {
+	value, err := json.Marshal(r.Value)
+	if err != nil {
+		return s.wrap("note", err)
+	}
+	n, err := tx.Exec(shelfNote, s.name, r.Key, value, r.Version, Micros(tx.Now()))
+	if err == nil && n == 0 {
+		err = ErrChanged
+	}
+	return s.wrap("note", err)
 }
 
 // Take removes a record and hands it to exactly one caller; all others get ErrNotFound.

@@ -66,6 +66,23 @@ func (s suite) shelves(t *testing.T) {
 		equal(t, "the version in memory", second.Version, 1)
 		equal(t, "the count", d.get("a").Value.Count, 1)
 	})
+	t.Run("Note changes the value alone and makes nobody's Save fail", func(t *testing.T) {
+		d := s.desk(t)
+		d.add("a", "tony", d.hour(), gadget{"old", 1})
+		r, noted := d.get("a"), d.get("a")
+		noted.Owner, noted.Until, noted.Value = "pepper", d.hour().Add(time.Hour), gadget{"noted", 2}
+		d.write(func(tx store.Tx) error { return gadgets.Note(tx, noted) })
+		if got := d.get("a"); got.Owner != "tony" || !got.Until.Equal(d.hour()) || got.Value != noted.Value || got.Version != 1 {
+			t.Fatalf("got %+v", got)
+		}
+		r.Value = gadget{"saved", 3}
+		d.write(func(tx store.Tx) error { return gadgets.Save(tx, &r) })
+		d.writeWant(store.ErrChanged, func(tx store.Tx) error { return gadgets.Note(tx, noted) })
+		equal(t, "the record", d.get("a").Value.Name, "saved")
+		d.write(func(tx store.Tx) error { return gadgets.Drop(tx, "a") })
+		d.writeWant(store.ErrChanged, func(tx store.Tx) error { return gadgets.Note(tx, r) })
+		d.gone("a")
+	})
 	t.Run("Save of a record that was taken, dropped or never there is refused with ErrChanged", func(t *testing.T) {
 		d := s.desk(t)
 		d.add("a", "", d.hour(), gadget{})
