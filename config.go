@@ -1,6 +1,7 @@
 package sparekey
 
 import (
+	"crypto/tls"
 	"os"
 	"strings"
 
@@ -8,6 +9,9 @@ import (
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/templates"
 )
+
+// DefaultListen is where serve listens when the file does not say.
+const DefaultListen = "127.0.0.1:8080"
 
 // Config is the whole configuration: one file, one value. Every field is described in the README's table.
 type Config struct {
@@ -197,6 +201,7 @@ func LoadConfig(file string) (*Config, error) {
 		}
 		c.readBanned(s)
 		c.readLogos(s)
+		c.readCertificates(s)
 		warnings = s.Warnings()
 	})
 	if err != nil {
@@ -206,6 +211,32 @@ func LoadConfig(file string) (*Config, error) {
 		c.warnings = append(c.warnings, w.String())
 	}
 	return c, nil
+}
+
+// readCertificates tries the files that serve and mails will need.
+func (c *Config) readCertificates(s *config.Source) {
+	if m := c.Mail.SMTP; m != nil && m.CA != "" {
+		if _, err := authorities(m.CA); err != nil {
+			s.Fault("mail.smtp.ca_file", "%v", err)
+		}
+	}
+	if c.TLS == nil || c.TLS.Cert == "" || c.TLS.Key == "" {
+		return
+	}
+	cert, err := os.ReadFile(string(c.TLS.Cert))
+	if err != nil {
+		s.Fault("tls.cert_file", "%v", err)
+	}
+	key, missing := os.ReadFile(string(c.TLS.Key))
+	if missing != nil {
+		s.Fault("tls.key_file", "%v", missing)
+	}
+	if err != nil || missing != nil {
+		return
+	}
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		s.Fault("tls", "%v", err)
+	}
 }
 
 func (c *Config) readLogos(s *config.Source) {

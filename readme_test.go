@@ -162,7 +162,10 @@ func written(t *testing.T, text string) string {
 	if err := png.Encode(&logo, image.NewGray(image.Rect(0, 0, 64, 64))); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"wiki.secret": "secret", "smtp.password": "secret", "banned.txt": "stark\n", "logo.png": logo.String(), "sparekey.yaml": text} {
+	cert, key := certificate(t)
+	_, other := certificate(t)
+	for name, content := range map[string]string{"wiki.secret": "secret", "smtp.password": "secret", "banned.txt": "stark\n", "logo.png": logo.String(), "sparekey.yaml": text,
+		"cert.pem": string(cert), "key.pem": string(key), "other.pem": string(other), "ca.pem": string(cert)} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -178,8 +181,8 @@ func TestEveryConfigurationOfTheREADMEIsGood(t *testing.T) {
 			t.Errorf("configuration %d: %v", i+1, err)
 			continue
 		}
-		// It opens as well: on another database, without the files of its listener and its mail server.
-		cfg.Database, cfg.Keyring, cfg.TLS, cfg.Mail.SMTP = "sqlite:"+filepath.Join(t.TempDir(), "x.db"), "", nil, nil
+		// It opens as well, on another database.
+		cfg.Database, cfg.Keyring = "sqlite:"+filepath.Join(t.TempDir(), "x.db"), ""
 		p, err := sparekey.Open(t.Context(), cfg)
 		if err != nil {
 			t.Errorf("configuration %d does not open: %v", i+1, err)

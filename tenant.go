@@ -60,13 +60,12 @@ func (p *Plugin) directories() map[string]func(h *store.Handle, name string, c D
 	}
 }
 
-// methods is where a new method is added: one line.
-func (p *Plugin) methods(tenant string, d directory.Directory) map[identity.Kind]method.Method {
-	verifier, _ := directory.As[directory.PasswordVerifier](d)
+// methods is where a new method is added: one line. Given nothing, they still tell their traits.
+func methods(passwords directory.PasswordVerifier, codes secret.MAC) map[identity.Kind]method.Method {
 	list := []method.Method{
-		method.Password{Directory: verifier},
+		method.Password{Directory: passwords},
 		method.TOTP{},
-		method.Email{MAC: p.ring.MAC("email/" + tenant)},
+		method.Email{MAC: codes},
 	}
 	byKind := map[identity.Kind]method.Method{}
 	for _, m := range list {
@@ -115,7 +114,8 @@ func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, erro
 		return nil, err
 	}
 	g := guard.New(h, guard.Options{Ring: p.ring, Limits: c.Limits, Captcha: puzzle, Cookie: cookie, Secure: secure})
-	methods := p.methods(name, dir)
+	verifier, _ := directory.As[directory.PasswordVerifier](dir)
+	methods := methods(verifier, p.ring.MAC("email/"+name))
 	rules := c.policy(methods)
 
 	t.flows = flows.New(flows.Deps{Issuer: c.Issuer, Prefix: t.prefix, Cookie: cookie, Secure: secure, Brand: brand, Store: h, Ring: p.ring, Directory: dir,

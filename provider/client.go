@@ -119,7 +119,7 @@ func (c Config) Check() (found Problems) {
 	seen := map[string]bool{}
 	for i, one := range c.Clients {
 		at := fmt.Sprintf("clients[%d]", i)
-		if seen[one.ID] {
+		if seen[one.ID] && one.ID != "" {
 			found.add(at+".id", "%q is there twice", one.ID)
 		}
 		seen[one.ID] = true
@@ -137,7 +137,7 @@ func (c Client) check(at string, found *Problems) {
 	case c.Public && !bare:
 		found.add(at+".secret", "a public client has none")
 	case !c.Public && bare:
-		found.add(at+".secret", "missing (or say public: true)")
+		found.add(at+".secret", "is missing (or say public: true)")
 	}
 	among := func(name, value string, known []string) {
 		if value != "" && !slices.Contains(known, value) {

@@ -112,7 +112,7 @@ func (d *decoder) fields(n *yaml.Node, v reflect.Value, path string) {
 		if len(d.faults) < maxFaults {
 			text = unknown(key.Value, names(known))
 		}
-		d.add(Fault{Line: key.Line, Column: key.Column, Path: at, Text: text})
+		d.fault(key, at, "%s", text)
 	})
 }
 

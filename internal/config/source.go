@@ -16,7 +16,7 @@ type Source struct {
 	file, folder string
 	places       map[string]place
 	keys         map[string][]string
-	broken       map[string]bool // paths whose value could not be decoded
+	broken       map[string]bool // paths whose value could not be decoded, unknown keys among them
 	faults       []Fault
 	warnings     []Fault
 	checking     bool // what was found from now on may only follow from a fault before
@@ -47,6 +47,16 @@ func (s *Source) Keys(path string) []string { return s.keys[path] }
 
 // Has reports whether something is written at a path.
 func (s *Source) Has(path string) bool { _, ok := s.places[path]; return ok }
+
+// Whole reports whether everything written at a path and below it could be read. What several values say together is judged only then.
+func (s *Source) Whole(path string) bool {
+	for p := range s.broken {
+		if below, ok := strings.CutPrefix(p, path); ok && (below == "" || below[0] == '.' || below[0] == '[') {
+			return false
+		}
+	}
+	return true
+}
 
 // Resolve returns a path of the file system, a relative one as seen from the file's folder.
 func (s *Source) Resolve(path string) string {

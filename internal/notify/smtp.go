@@ -36,31 +36,37 @@ type SMTP struct {
 	Now      func() time.Time
 }
 
-// Check says what is wrong with the settings, without connecting.
-func (s *SMTP) Check() error {
-	switch {
-	case s.Host == "":
-		return errors.New("smtp: no host")
-	case s.Port < 0 || s.Port > 65535:
-		return fmt.Errorf("smtp: port %d", s.Port)
+// Check names what is wrong with the settings, one by one as the config file calls them, without connecting; nil: nothing.
+func (s *SMTP) Check() map[string]string {
+	faults := map[string]string{}
+	if s.Host == "" {
+		faults["host"] = "is missing"
+	}
+	if s.Port < 0 || s.Port > 65535 {
+		faults["port"] = fmt.Sprintf("%d is not between 1 and 65535", s.Port)
 	}
 	switch s.TLS {
 	case "", Mandatory, Implicit:
 	case None:
-		if ip, err := netip.ParseAddr(s.Host); s.Host != "localhost" && (err != nil || !ip.Unmap().IsLoopback()) {
-			return fmt.Errorf("smtp: tls %q is for a mail server on this machine, and %s is not on it", None, s.Host)
+		if ip, err := netip.ParseAddr(s.Host); s.Host != "" && s.Host != "localhost" && (err != nil || !ip.Unmap().IsLoopback()) {
+			faults["tls"] = fmt.Sprintf("%s is for a mail server on this machine, and %s is not on it", None, s.Host)
 		}
 	default:
-		return fmt.Errorf("smtp: tls %q: want %s, %s or %s", s.TLS, Mandatory, Implicit, None)
+		faults["tls"] = fmt.Sprintf("%q: %s, %s or %s", s.TLS, Mandatory, Implicit, None)
 	}
-	return nil
+	if has := s.Password.Reveal() != ""; s.User != "" && !has {
+		faults["password"] = "is missing"
+	} else if s.User == "" && has {
+		faults["user"] = "is missing: whose password is it?"
+	}
+	return faults
 }
 
 // Send hands the message over. What the server refuses for good (5xx to the recipient or to the message) is a PermanentError;
 // all else, a wrong password included, may be mended and is tried again.
 func (s *SMTP) Send(ctx context.Context, e Envelope) error {
-	if err := s.Check(); err != nil {
-		return err
+	if faults := s.Check(); len(faults) > 0 {
+		return fmt.Errorf("smtp: %v", faults)
 	}
 	now := s.Now
 	if now == nil {
