@@ -30,7 +30,7 @@ const at = "config tenant "
 
 // commands is the whole command line. A command takes the flags that mean something to it, and refuses the others.
 var commands = []command{
-	{"demo", "[--listen localhost:8080] [--data DIR] [--verbose]", "try it: provider, relying app and mailbox on this machine", "sparekey demo --listen localhost:0",
+	{"demo", "[--listen localhost:8080] [--exposed] [--data DIR] [--verbose]", "try it: provider, relying app and mailbox on this machine", "sparekey demo --listen localhost:0",
 		map[string]string{"": "listen data exposed verbose"}, 0, demoCommand},
 	{"serve", "--config FILE", "serve", "sparekey serve --config /etc/sparekey/sparekey.yaml", map[string]string{"": "config"}, 0, serveCommand},
 	{"config", "check|schema|example [FILE]", "check a configuration file, or print its JSON Schema, or one to start from", "sparekey config check sparekey.yaml",
