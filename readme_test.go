@@ -20,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/sparekey-id/sparekey"
+	"github.com/sparekey-id/sparekey/directory/local"
 	"github.com/sparekey-id/sparekey/internal/config"
 	"github.com/sparekey-id/sparekey/internal/guard"
 )
@@ -377,5 +378,30 @@ func TestWhatTheREADMELinksToIsThere(t *testing.T) {
 	}
 	if len(links) < 3 || !slices.ContainsFunc(links, func(m []string) bool { return m[1] == "docs/floors.svg" }) {
 		t.Errorf("the README links to %v", links)
+	}
+}
+
+// Figures that stand in the code as well are the same there.
+func TestTheFiguresOfTheREADMEAreThoseOfTheCode(t *testing.T) {
+	for file, figures := range map[string]map[string]string{
+		"cmd/sparekey/serve.go":     {"SetGCPercent(400)": "`GOGC=400`", "SetMemoryLimit(192 << 20)": "soft limit of 192 MiB"},
+		"internal/secret/hasher.go": {"= 19 << 10,": "takes 19 MiB"},
+		"Dockerfile":                {"USER 65532:": "its user 65532", "VOLUME /data": "one volume, `/data`", "/data/sparekey.yaml": "holds `sparekey.yaml`", ":8080/readyz": "`listen: 0.0.0.0:8080`"},
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for code, said := range figures {
+			if !strings.Contains(string(text), code) || !strings.Contains(readme(t), said) {
+				t.Errorf("%s has %q: %v; the README says %q: %v", file, code, strings.Contains(string(text), code), said, strings.Contains(readme(t), said))
+			}
+		}
+	}
+	for key, most := range map[string]string{"tenants.T.directories.D.reset.history": fmt.Sprint("up to ", local.MostHistory), "tenants.T.captcha.bits": fmt.Sprint("1–", guard.MostBits)} {
+		name := strings.TrimPrefix(key, "tenants.T.")
+		if !regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(name) + "` .*" + regexp.QuoteMeta(most)).MatchString(readme(t)) {
+			t.Errorf("%s: the README does not say %s", key, most)
+		}
 	}
 }
