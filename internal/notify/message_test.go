@@ -34,7 +34,7 @@ func TestA39_OnlyOnePlainAddressIsARecipient(t *testing.T) {
 		"ironman@\u017Ftark.example", "ironman@star\u212A.example", "ironman@\uFF53tark.example", "ironman@stark\u3002example", "ironman@st\u00ADark.example", // mapped, these are another's
 	}, hostile...)
 	for _, to := range bad {
-		if got, ok := mailbox(to); ok {
+		if got, ok := Mailbox(to); ok {
 			t.Errorf("%q became the recipient %q", to, got)
 		}
 		e := letterTo(to)
@@ -46,7 +46,7 @@ func TestA39_OnlyOnePlainAddressIsARecipient(t *testing.T) {
 		"ironman@stark.example": "ironman@stark.example", "Iron.Man+sparekey@stark.example": "Iron.Man+sparekey@stark.example",
 		"jürgen": "", "juergen@bücher.example": "juergen@xn--bcher-kva.example", "root@localhost": "root@localhost", "o'neil@x-y.example": "o'neil@x-y.example",
 	} {
-		if got, ok := mailbox(to); got != want || ok != (want != "") {
+		if got, ok := Mailbox(to); got != want || ok != (want != "") {
 			t.Errorf("%q became %q, %v, want %q", to, got, ok, want)
 		}
 	}
@@ -193,7 +193,7 @@ func FuzzZ07_AMessageHasOneRecipientAndTheSameHeader(f *testing.F) {
 			if _, err := m.WriteTo(&b); err != nil {
 				t.Fatal(err)
 			}
-			address, ok := mailbox(to)
+			address, ok := Mailbox(to)
 			if !ok {
 				t.Fatalf("a message was made to %q", to)
 			}
