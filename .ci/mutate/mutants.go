@@ -88,7 +88,7 @@ var mutants = []mutant{
 		".", one("TestA03_AResetSignsNobodyInAndLeavesTheSecondFactor")},
 	{"a code is not on its page (A04)", "internal/method/email.go", `return askMailed(who, hint), s, messages, nil`, `return askMailed(who, hint+" "+code), s, messages, nil`,
 		".", one("TestA04_NoCodeSeedLinkPasswordOrTokenStandsWhereItNeedNot")},
-	{"a planted session cookie (A08)", "internal/session/session.go", `value != "" && value != c.Value {`, `false {`,
+	{"a planted session cookie (A08)", "internal/web/cookie.go", `value != "" && value != k.Value {`, `false {`,
 		".", one("TestA08_OnlyTheVeryCookieThatWasGivenOutCounts")},
 	{"a browser is forgotten (A08)", "flows/notme.go", "\t\tif err := f.Guard.Forget(tx, string(a.Value.User)); err != nil {\n\t\t\treturn err\n\t\t}\n", ``,
 		".", one("TestA08_ACookieIsNotReplayedAfterItsEnd")},
