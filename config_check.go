@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sparekey-id/sparekey/internal/config"
 	"github.com/sparekey-id/sparekey/internal/notify"
 	"github.com/sparekey-id/sparekey/internal/store"
 )
@@ -23,17 +24,23 @@ type faults interface {
 	Whole(path string) bool
 }
 
+// list keeps the first fault of each setting: the next may only follow from it.
 type list []string
 
 func (l *list) Fault(path, format string, args ...any) {
-	*l = append(*l, path+": "+fmt.Sprintf(format, args...))
+	if l.Whole(path) {
+		*l = append(*l, path+": "+fmt.Sprintf(format, args...))
+	}
 }
 func (l *list) Warn(string, string, ...any) {}
-func (l *list) Whole(string) bool           { return true }
+func (l *list) Whole(path string) bool {
+	return !slices.ContainsFunc(*l, func(fault string) bool { return strings.HasPrefix(fault, path+": ") })
+}
 
 // Check looks a Config over that a program has put together.
 func (c *Config) Check() error {
 	var l list
+	config.Words(c, l.Fault)
 	c.check(&l)
 	if len(l) > 0 {
 		return fmt.Errorf("configuration: %s", strings.Join(l, "; "))
@@ -86,7 +93,7 @@ func (c *Config) check(s faults) {
 		if !tenantName.MatchString(name) {
 			s.Fault(path, "a tenant's name is made of a-z, 0-9 and -")
 		}
-		t.check(s, name, path)
+		t.check(s, path)
 		_, address, _ := strings.Cut(t.Issuer, "://")
 		if other, taken := addresses[address]; taken && address != "" {
 			s.Fault(path+".issuer", "is the issuer of tenant %s too", other)
@@ -122,7 +129,7 @@ func (m Mail) check(s faults) {
 	}
 	wrong := m.SMTP.sender().Check()
 	for _, name := range slices.Sorted(maps.Keys(wrong)) {
-		if name != "user" && name != "password" || s.Whole("mail.smtp") {
+		if name != "user" && name != "password" || s.Whole("mail.smtp.user") && s.Whole("mail.smtp.password") {
 			s.Fault("mail.smtp."+name, "%s", wrong[name])
 		}
 	}

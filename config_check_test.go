@@ -6,12 +6,15 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,7 +111,7 @@ func TestWhatKeepsServeFromStartingIsAFaultWithItsPlace(t *testing.T) {
 		"a mail server without a sender": {"mail: {smtp: {host: localhost, tls: none}}\n" + goodTenant, []string{"1:1: mail.from: is missing: the address notices come from"}},
 		"a sender that is none":          {"mail: {from: nobody}\n" + goodTenant, []string{`1:14: mail.from: sender "nobody" is not one address, local@domain`}},
 		"a mail server all wrong": {"mail: {from: a@example.com, smtp: {port: 70000, tls: ssl, user: x}}\n" + goodTenant, []string{
-			"1:29: mail.smtp.host: is missing", "1:29: mail.smtp.password: is missing", "1:42: mail.smtp.port: 70000 is not between 1 and 65535", `1:54: mail.smtp.tls: "ssl": mandatory, implicit or none`}},
+			"1:29: mail.smtp.host: is missing", "1:29: mail.smtp.password: is missing", "1:42: mail.smtp.port: 70000 is not between 1 and 65535", `1:54: mail.smtp.tls: "ssl" is not one of mandatory, implicit, none`}},
 		"a mail server elsewhere, in the clear": {"mail: {from: a@example.com, smtp: {host: mx.example.com, tls: none}}\n" + goodTenant,
 			[]string{"1:63: mail.smtp.tls: none is for a mail server on this machine, and mx.example.com is not on it"}},
 		"a mail server's password that is not there": {"mail: {from: a@example.com, smtp: {host: mx.example.com, user: x, password: file:no}}\n" + goodTenant,
@@ -122,7 +125,7 @@ func TestWhatKeepsServeFromStartingIsAFaultWithItsPlace(t *testing.T) {
 		"a history too long":            {strings.Replace(goodTenant, "{type: local}", "{type: local, reset: {history: 25}}", 1), []string{"5:57: tenants.avengers.directories.staff.reset.history: 25 is not between 0 and 24"}},
 		"a history too short":           {strings.Replace(goodTenant, "{type: local}", "{type: local, reset: {history: -1}}", 1), []string{"5:57: tenants.avengers.directories.staff.reset.history: -1 is not between 0 and 24"}},
 		"a history that nobody keeps":   {strings.Replace(goodTenant, "{type: local}", "{type: program, reset: {history: 5}}", 1), []string{"5:59: tenants.avengers.directories.staff.reset.history: is kept by a local directory alone"}},
-		"a directory of no kind":        {strings.Replace(goodTenant, "{type: local}", "{}", 1), []string{`5:19: tenants.avengers.directories.staff.type: "": local or program`}},
+		"a directory of no kind":        {strings.Replace(goodTenant, "{type: local}", "{}", 1), []string{"5:19: tenants.avengers.directories.staff.type: is missing: local or program"}},
 		"a puzzle that nobody solves":   {goodTenant + "captcha: {bits: 31}\n", []string{"7:21: tenants.avengers.captcha.bits: 31 is not between 1 and 30"}},
 		"a puzzle of less than nothing": {goodTenant + "captcha: {bits: -1}\n", []string{"7:21: tenants.avengers.captcha.bits: -1 is not between 1 and 30"}},
 		"bits of a picture":             {goodTenant + "captcha: {type: image, bits: 17}\n", []string{"7:34: tenants.avengers.captcha.bits: are for proof_of_work alone"}},
@@ -140,7 +143,7 @@ func TestWhatKeepsServeFromStartingIsAFaultWithItsPlace(t *testing.T) {
 		"one authenticator for all":       {policy("reset: true, second_factor: required"), []string{"7:68: tenants.avengers.policies[0].second_factor: " + second}},
 		"one authenticator, and accepted": {policy("reset: true, second_factor: required, accept_single: true"), nil},
 		"an e-mail code at sign-in":       {policy("methods: {email: {for: [reset, sign_in]}}"), []string{"7:71: tenants.avengers.policies[0].methods.email.for[1]: email is no method for sign_in"}},
-		"a use that is none":              {policy("methods: {totp: {for: [manage]}}"), []string{`7:63: tenants.avengers.policies[0].methods.totp.for[0]: "manage": sign_in or reset`}},
+		"a use that is none":              {policy("methods: {totp: {for: [manage]}}"), []string{`7:63: tenants.avengers.policies[0].methods.totp.for[0]: "manage" is not one of sign_in, reset`}},
 		"the password as a way back":      {policy("methods: {password: {}}, reset: true"), []string{"7:50: tenants.avengers.policies[0].methods.password: no such method: email or totp"}},
 		"what cannot be read is not judged": {policy("reset: true, methods_required: two, second_factor: required"),
 			[]string{`7:71: tenants.avengers.policies[0].methods_required: a whole number is expected here, not "two"`}},
@@ -152,12 +155,12 @@ func TestWhatKeepsServeFromStartingIsAFaultWithItsPlace(t *testing.T) {
 		"a client without a secret":       {strings.Replace(goodTenant, "secret: file:wiki.secret, ", "", 1), []string{"6:15: tenants.avengers.clients[0].secret: is missing (or say public: true)"}},
 		"a client twice, and all wrong": {strings.Replace(goodTenant, "    clients: [", `    clients: [{id: wiki, secret: file:wiki.secret, scopes: [openid, admin], grants: [password], auth_method: none,
       redirect_uris: ["https://*.example.com/", "javascript:alert(1)"], pkce: optional}, `, 1), []string{
-			`6:52: tenants.avengers.clients[0].scopes: "admin" is not one of openid, profile, email, phone, address, groups, offline_access`,
-			`6:77: tenants.avengers.clients[0].grants: "password" is not one of authorization_code, refresh_token`,
+			`6:69: tenants.avengers.clients[0].scopes[1]: "admin" is not one of openid, profile, email, phone, address, groups, offline_access`,
+			`6:86: tenants.avengers.clients[0].grants[0]: "password" is not one of authorization_code, refresh_token`,
 			"6:110: tenants.avengers.clients[0].auth_method: none is for public clients, and they have no other",
 			"7:23: tenants.avengers.clients[0].redirect_uris[0]: a URI is compared whole: there are no wildcards",
 			"7:49: tenants.avengers.clients[0].redirect_uris[1]: the scheme must be https (native apps: http on a loopback address, or a scheme like com.example.app)",
-			`7:79: tenants.avengers.clients[0].pkce: "optional": required`,
+			`7:79: tenants.avengers.clients[0].pkce: "optional" is not one of required`,
 			`7:95: tenants.avengers.clients[1].id: "wiki" is there twice`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -242,5 +245,37 @@ func TestWhatPassesTheCheckOpens(t *testing.T) {
 	}
 	if passed < 50 || refused < 300 {
 		t.Errorf("%d pass and %d do not", passed, refused)
+	}
+}
+
+// The words that the file may use for a client are those that discovery offers, and editors learn them from the schema.
+func TestTheWordsForAClientAreThoseOfDiscovery(t *testing.T) {
+	h := open(t)
+	res, err := h.client.Get(h.issuer + "/.well-known/openid-configuration")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var offered map[string]any
+	if err := json.NewDecoder(res.Body).Decode(&offered); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := json.Marshal(config.Schema(sparekey.Config{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, metadata := range map[string]string{"Scopes": "scopes_supported", "Grants": "grant_types_supported", "AuthMethod": "token_endpoint_auth_methods_supported"} {
+		field, _ := reflect.TypeFor[sparekey.Client]().FieldByName(name)
+		words := strings.Fields(field.Tag.Get("oneof"))
+		var there []string
+		for _, w := range offered[metadata].([]any) {
+			there = append(there, w.(string))
+		}
+		if !slices.Equal(slices.Sorted(slices.Values(words)), slices.Sorted(slices.Values(there))) {
+			t.Errorf("%s: the file may say %v, and discovery offers %v", name, words, there)
+		}
+		if !strings.Contains(string(schema), `"enum":["`+strings.Join(words, `","`)+`"]`) {
+			t.Errorf("the schema does not list %v", words)
+		}
 	}
 }

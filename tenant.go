@@ -121,7 +121,7 @@ func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, erro
 	t.flows = flows.New(flows.Deps{Issuer: c.Issuer, Prefix: t.prefix, Cookie: cookie, Secure: secure, Brand: brand, Store: h, Ring: p.ring, Directory: dir,
 		Policy: rules, Methods: methods, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox, Templates: p.templates,
 		Now: h.Now, Logger: p.log})
-	t.provider, err = provider.New(ctx, c.provider(brand.Name), provider.Deps{Store: h, Ring: p.ring, Sessions: sessions, Interaction: t.flows,
+	t.provider, err = provider.New(ctx, c.provider(), provider.Deps{Store: h, Ring: p.ring, Sessions: sessions, Interaction: t.flows,
 		Journal: t.journal, Logger: p.log, FormPost: t.flows.FormPost,
 		Error: func(w http.ResponseWriter, r *http.Request, reason, reference string, status int) {
 			t.flows.Oops(w, r, reason, status)
@@ -241,8 +241,8 @@ func (r Policy) rule() policy.Rule {
 }
 
 // provider turns the config's clients into the wing's.
-func (c Tenant) provider(name string) provider.Config {
-	pc := provider.Config{Issuer: c.Issuer, Name: name, Access: time.Duration(c.Tokens.Access), ID: time.Duration(c.Tokens.ID),
+func (c Tenant) provider() provider.Config {
+	pc := provider.Config{Issuer: c.Issuer, Access: time.Duration(c.Tokens.Access), ID: time.Duration(c.Tokens.ID),
 		RefreshIdle: time.Duration(c.Tokens.RefreshIdle), RefreshAbsolute: time.Duration(c.Tokens.RefreshAbsolute), Languages: c.Languages}
 	for _, k := range c.Clients {
 		pc.Clients = append(pc.Clients, provider.Client{ID: k.ID, Name: cmp.Or(k.Name, k.ID), Secret: secret.Text(k.Secret.Reveal()), Public: k.Public, Native: k.Public && slices.ContainsFunc(k.RedirectURIs, func(u string) bool { return !strings.HasPrefix(u, "http") }),

@@ -16,8 +16,8 @@ import (
 	"github.com/sparekey-id/sparekey/templates"
 )
 
-func (t Tenant) check(s faults, name, path string) {
-	t.checkClients(s, name, path)
+func (t Tenant) check(s faults, path string) {
+	t.checkClients(s, path)
 	if a := t.Branding.Accent; a != "" && !accentColor.MatchString(a) {
 		s.Fault(path+".branding.accent", "%q is no colour such as \"#7a1f1f\"", a)
 	}
@@ -60,23 +60,19 @@ func either(words []string) string {
 }
 
 // checkClients asks the wing itself what is wrong with the issuer, the lives of tokens and the clients.
-func (t Tenant) checkClients(s faults, name, path string) {
+func (t Tenant) checkClients(s faults, path string) {
 	issuer := checkIssuer(t.Issuer)
 	if issuer != "" {
 		s.Fault(path+".issuer", "%s", issuer)
 	}
-	for _, p := range t.provider(name).Check() {
-		client, field, _ := strings.Cut(p.Path, ".")
+	for _, p := range t.provider().Check() {
+		client, field, _ := strings.Cut(path+"."+p.Path, "].")
+		client += "]."
 		switch {
 		case p.Path == "issuer" && issuer != "":
-		case (field == "secret" || field == "auth_method") && !s.Whole(path+"."+client): // it depends on the client's other settings
+		case (field == "secret" || field == "auth_method") && !(s.Whole(client+"public") && s.Whole(client+"secret") && s.Whole(client+"auth_method")): // one follows from another
 		default:
 			s.Fault(path+"."+p.Path, "%s", p.Text)
-		}
-	}
-	for i, c := range t.Clients {
-		if c.PKCE != "" && c.PKCE != "required" {
-			s.Fault(fmt.Sprintf("%s.clients[%d].pkce", path, i), "%q: required", c.PKCE)
 		}
 	}
 }
@@ -101,30 +97,21 @@ func (t Tenant) checkDirectories(s faults, path string) {
 			if n != 0 {
 				s.Fault(at+".reset.history", "is kept by a local directory alone")
 			}
-		default:
-			s.Fault(at+".type", "%q: local or program", d.Type)
+		case "":
+			s.Fault(at+".type", "is missing: local or program")
 		}
 	}
 }
 
 func (t Tenant) checkCaptcha(s faults, path string) {
 	resets := len(t.Administrators.Groups) > 0 || slices.ContainsFunc(t.Policies, func(p Policy) bool { return p.Reset })
-	work := false
-	switch t.Captcha.Type {
-	case "", "proof_of_work":
-		work = true
-	case "image":
-	case "none":
-		if resets {
-			s.Fault(path+".type", "none is refused where reset is on")
-		}
-	default:
-		s.Fault(path+".type", "%q: proof_of_work, image or none", t.Captcha.Type)
+	if t.Captcha.Type == "none" && resets {
+		s.Fault(path+".type", "none is refused where reset is on")
 	}
 	switch n := t.Captcha.Bits; {
 	case n < 0 || n > guard.MostBits:
 		s.Fault(path+".bits", "%d is not between 1 and %d", n, guard.MostBits)
-	case n > 0 && !work:
+	case n > 0 && (t.Captcha.Type == "image" || t.Captcha.Type == "none"):
 		s.Fault(path+".bits", "are for proof_of_work alone")
 	}
 }
@@ -138,24 +125,11 @@ func (p Policy) check(s faults, path string, rules *policy.Policy) {
 	} else if p.checkMethods(s, path+".methods", rules.Traits) && s.Whole(path) {
 		p.checkWhole(s, path, rules)
 	}
-	switch p.SecondFactor {
-	case "", "never", "when_registered", "required":
-	default:
-		s.Fault(path+".second_factor", "%q: never, when_registered or required", p.SecondFactor)
-	}
-	switch p.DeadEnd {
-	case "", "neutral", "direct":
-	default:
-		s.Fault(path+".dead_end", "%q: neutral or direct", p.DeadEnd)
-	}
 	checkHelp(s, path+".help", p.Help)
 	for _, d := range [][2]string{{"from", p.Registration.From}, {"skip.until", p.Registration.Skip.Until}} {
 		if _, err := day(d[1]); err != nil {
 			s.Fault(path+".registration."+d[0], "%q is no date such as 2026-12-01", d[1])
 		}
-	}
-	if n := p.Registration.Needs; n != "" && n != "password" && n != "email" {
-		s.Fault(path+".registration.needs", "%q: password or email", n)
 	}
 	if p.Registration.Skip.Times < 0 {
 		s.Fault(path+".registration.skip.times", "is less than 0")
@@ -185,11 +159,8 @@ func (p Policy) checkMethods(s faults, path string, traits map[identity.Kind]ide
 			continue
 		}
 		for i, use := range p.Methods[name].For {
-			at := fmt.Sprintf("%s.for[%d]", at, i)
-			if use != string(identity.SignIn) && use != string(identity.Reset) {
-				fault(at, "%q: sign_in or reset", use)
-			} else if !traits[identity.Kind(name)].For(identity.Use(use)) {
-				fault(at, "%s is no method for %s", name, use)
+			if !traits[identity.Kind(name)].For(identity.Use(use)) {
+				fault(fmt.Sprintf("%s.for[%d]", at, i), "%s is no method for %s", name, use)
 			}
 		}
 	}

@@ -149,14 +149,14 @@ func (c Client) check(at string, found *Problems) {
 		found.add(at+".auth_method", "none is for public clients, and they have no other")
 	}
 	among("id_token_alg", c.IDTokenAlg, algorithms)
-	for _, g := range c.Grants {
-		among("grants", g, grantTypes)
+	for i, g := range c.Grants {
+		among(fmt.Sprintf("grants[%d]", i), g, grantTypes)
 	}
-	for _, s := range c.Scopes {
-		among("scopes", s, scopes)
+	for i, s := range c.Scopes {
+		among(fmt.Sprintf("scopes[%d]", i), s, scopes)
 	}
-	for _, m := range c.ResponseModes {
-		among("response_modes", m, responseModes)
+	for i, m := range c.ResponseModes {
+		among(fmt.Sprintf("response_modes[%d]", i), m, responseModes)
 	}
 	if c.RefreshGrace < 0 || c.RefreshGrace > time.Minute {
 		found.add(at+".refresh_grace", "a grace is at most 60s")

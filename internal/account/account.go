@@ -94,13 +94,6 @@ func (a *Accounts) Open(tx store.Tx, user directory.UserID) (Account, error) {
 	return a.Load(tx, user)
 }
 
-// BySubject finds the user behind a subject identifier.
-func (a *Accounts) BySubject(tx store.Tx, subject string) (directory.UserID, error) {
-	var user string
-	err := tx.Row(`SELECT user_id FROM account WHERE tenant = $1 AND subject = $2`, subject).Scan(&user)
-	return directory.UserID(user), err
-}
-
 func (a *Accounts) set(tx store.Tx, user directory.UserID, assign string, args ...any) error {
 	if _, err := a.Open(tx, user); err != nil {
 		return err

@@ -30,7 +30,6 @@ type SMTP struct {
 	TLS      string // "" is mandatory
 	User     string // empty: no authentication
 	Password secret.Text
-	HELO     string         // the name we greet with; empty: the domain of the sender's address
 	Roots    *x509.CertPool // who may vouch for the server; nil: the system's authorities
 	Timeout  time.Duration  // for each answer of the server; the whole may take three times that. 0: 10 s
 	Now      func() time.Time
@@ -119,7 +118,7 @@ func (s *SMTP) options(e Envelope, line *line) []gomail.Option {
 	}
 	options := []gomail.Option{
 		gomail.WithPort(cmp.Or(s.Port, ports[mode])), gomail.WithTLSConfig(protect), gomail.WithTLSPolicy(policy), gomail.WithTimeout(line.step),
-		gomail.WithHELO(cmp.Or(s.HELO, domain(e.From))), gomail.WithoutNoop(), gomail.WithoutSMTPUTF8(),
+		gomail.WithHELO(domain(e.From)), gomail.WithoutNoop(), gomail.WithoutSMTPUTF8(),
 		gomail.WithDialContextFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
 			if err := line.dial(ctx, network, address); err != nil || mode != Implicit {
 				return line, err
