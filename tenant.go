@@ -189,12 +189,12 @@ func every(ctx context.Context, d time.Duration, f func()) {
 
 // policy turns the config's rules into the room's.
 func (c Tenant) policy(methods map[identity.Kind]method.Method) *policy.Policy {
-	p := &policy.Policy{Administrators: c.Administrators.Groups, ProofAge: time.Duration(cmp.Or(c.ProofAge, config.Duration(10*time.Minute))),
-		Traits:    map[identity.Kind]identity.Traits{},
-		Passwords: policy.Passwords{MinLength: 15, MaxLength: 256, Banned: c.Passwords.BannedWords}}
+	p := policy.New()
 	for kind, m := range methods {
 		p.Traits[kind] = m.Traits()
 	}
+	p.Administrators, p.Passwords.Banned = c.Administrators.Groups, c.Passwords.BannedWords
+	p.ProofAge = cmp.Or(time.Duration(c.ProofAge), p.ProofAge)
 	if n := c.Passwords.MinLength; n != nil {
 		p.Passwords.MinLength = *n
 	}
@@ -207,28 +207,23 @@ func (c Tenant) policy(methods map[identity.Kind]method.Method) *policy.Policy {
 	return p
 }
 
+// rule is the room's rule with what the file says written over it.
 func (r Policy) rule() policy.Rule {
-	from, _ := day(r.Registration.From)
-	until, _ := day(r.Registration.Skip.Until)
-	rule := policy.Rule{Everyone: r.For.Everyone, Groups: r.For.Groups, Except: r.Except.Groups, Reset: r.Reset, Required: 1,
-		DifferentFactors: r.DifferentFactors, SecondFactor: policy.SecondFactor(cmp.Or(r.SecondFactor, "never")), Unlock: true, Notify: true,
-		DeadEnd: policy.DeadEnd(cmp.Or(r.DeadEnd, "neutral")), Help: r.Help,
-		Registration: policy.Registration{AtSignIn: true, From: from, SkipTimes: r.Registration.Skip.Times, SkipUntil: until, Snooze: time.Duration(r.Registration.Snooze), Needs: policy.Needs(r.Registration.Needs)},
-		Methods:      map[identity.Kind][]identity.Use{}}
-	if r.Required != nil {
-		rule.Required = *r.Required
-	}
-	if r.Registration.AtSignIn != nil {
-		rule.Registration.AtSignIn = *r.Registration.AtSignIn
-	}
-	if r.Unlock != nil {
-		rule.Unlock = *r.Unlock
-	}
-	if r.Notify != nil {
-		rule.Notify = *r.Notify
-	}
-	if r.Methods == nil {
-		rule.Methods = map[identity.Kind][]identity.Use{identity.TOTP: nil, identity.Email: nil}
+	rule := policy.NewRule()
+	rule.Everyone, rule.Groups, rule.Except = r.For.Everyone, r.For.Groups, r.Except.Groups
+	rule.Reset, rule.DifferentFactors, rule.Help = r.Reset, r.DifferentFactors, r.Help
+	rule.SecondFactor = cmp.Or(policy.SecondFactor(r.SecondFactor), rule.SecondFactor)
+	rule.DeadEnd = cmp.Or(policy.DeadEnd(r.DeadEnd), rule.DeadEnd)
+	over(&rule.Required, r.Required)
+	over(&rule.Unlock, r.Unlock)
+	over(&rule.Notify, r.Notify)
+	over(&rule.Registration.AtSignIn, r.Registration.AtSignIn)
+	rule.Registration.From, _ = day(r.Registration.From)
+	rule.Registration.SkipUntil, _ = day(r.Registration.Skip.Until)
+	rule.Registration.SkipTimes, rule.Registration.Snooze = r.Registration.Skip.Times, time.Duration(r.Registration.Snooze)
+	rule.Registration.Needs = cmp.Or(policy.Needs(r.Registration.Needs), rule.Registration.Needs)
+	if r.Methods != nil {
+		rule.Methods = map[identity.Kind][]identity.Use{}
 	}
 	for name, m := range r.Methods {
 		uses := []identity.Use{}
@@ -238,6 +233,13 @@ func (r Policy) rule() policy.Rule {
 		rule.Methods[identity.Kind(name)] = uses
 	}
 	return rule
+}
+
+// over writes a value over its default, where there is one.
+func over[T any](setting *T, value *T) {
+	if value != nil {
+		*setting = *value
+	}
 }
 
 // provider turns the config's clients into the wing's.

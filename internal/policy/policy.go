@@ -217,8 +217,7 @@ func (p *Policy) Effective(u directory.User) (int, Rule) {
 		return i, r
 	}
 	if i < 0 {
-		r = Rule{Methods: map[identity.Kind][]identity.Use{identity.TOTP: nil, identity.Email: nil},
-			SecondFactor: Never, Registration: Registration{AtSignIn: true}, DeadEnd: Neutral, Unlock: true}
+		r = NewRule()
 	}
 	r.Reset, r.Notify = true, true
 	r.Required = max(r.Required, 2)
