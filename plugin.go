@@ -77,6 +77,9 @@ func WithClock(now func() time.Time) Option { return func(p *Plugin) { p.now = n
 // WithFault makes storage calls fail: for tests. f is asked before each call; its error is the call's.
 func WithFault(f func(op string) error) Option { return func(p *Plugin) { p.fault = f } }
 
+// parsed is every page, mail and word, read once a process; a plugin has a copy with its own clock.
+var parsed = sync.OnceValues(templates.New)
+
 // Open checks the configuration, opens database and keyring, and wires every tenant.
 // A database without its keyring refuses to open: nothing sealed in it could be read again.
 func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err error) {
@@ -87,10 +90,12 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	for _, o := range options {
 		o(p)
 	}
-	if p.templates, err = templates.New(); err != nil {
+	set, err := parsed()
+	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
-	p.templates.Now = p.now
+	own := *set
+	own.Now, p.templates = p.now, &own
 	if err := p.mail(c.Mail); err != nil {
 		return nil, err
 	}

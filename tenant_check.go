@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sparekey-id/sparekey/directory/local"
@@ -13,7 +12,6 @@ import (
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/policy"
 	"github.com/sparekey-id/sparekey/internal/secret"
-	"github.com/sparekey-id/sparekey/templates"
 )
 
 func (t Tenant) check(s faults, path string) {
@@ -43,13 +41,13 @@ func (t Tenant) check(s faults, path string) {
 }
 
 // languages are the tags there are words for.
-var languages = sync.OnceValue(func() []string {
-	set, err := templates.New()
+func languages() []string {
+	set, err := parsed()
 	if err != nil {
-		return nil
+		return nil // Open tells it
 	}
 	return set.Languages()
-})
+}
 
 // either lists words of which one is meant.
 func either(words []string) string {
