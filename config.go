@@ -1,6 +1,7 @@
 package sparekey
 
 import (
+	"crypto/tls"
 	"os"
 	"strings"
 
@@ -8,6 +9,9 @@ import (
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/templates"
 )
+
+// DefaultListen is where serve listens when the file does not say.
+const DefaultListen = "127.0.0.1:8080"
 
 // Config is the whole configuration: one file, one value. Every field is described in the README's table.
 type Config struct {
@@ -39,7 +43,7 @@ type Mail struct {
 type SMTP struct {
 	Host     string        `yaml:"host"`
 	Port     int           `yaml:"port"`
-	TLS      string        `yaml:"tls"` // mandatory | implicit | none (loopback only)
+	TLS      string        `yaml:"tls" oneof:"mandatory implicit none"`
 	User     string        `yaml:"user"`
 	Password config.Secret `yaml:"password"`
 	CA       config.Path   `yaml:"ca_file"`
@@ -80,7 +84,7 @@ type Groups struct {
 
 // Directory is a place where users live.
 type Directory struct {
-	Type  string         `yaml:"type"` // local | program
+	Type  string         `yaml:"type" oneof:"local program"`
 	Reset DirectoryReset `yaml:"reset"`
 }
 
@@ -99,11 +103,11 @@ type Policy struct {
 	DifferentFactors bool                 `yaml:"different_factors"`
 	Methods          map[string]MethodUse `yaml:"methods"`
 	Registration     Registration         `yaml:"registration"`
-	SecondFactor     string               `yaml:"second_factor"` // never | when_registered | required
+	SecondFactor     string               `yaml:"second_factor" oneof:"never when_registered required"`
 	AcceptSingle     bool                 `yaml:"accept_single"`
 	Unlock           *bool                `yaml:"unlock"`
 	Notify           *bool                `yaml:"notify"`
-	DeadEnd          string               `yaml:"dead_end"` // neutral | direct
+	DeadEnd          string               `yaml:"dead_end" oneof:"neutral direct"`
 	Help             string               `yaml:"help"`
 }
 
@@ -115,7 +119,7 @@ type For struct {
 
 // MethodUse enables a method, for all its uses or those named.
 type MethodUse struct {
-	For []string `yaml:"for"` // sign_in, reset
+	For []string `yaml:"for" oneof:"sign_in reset"`
 }
 
 // Registration says when security info is asked for at sign-in.
@@ -124,7 +128,7 @@ type Registration struct {
 	From     string          `yaml:"from"` // 2026-12-01
 	Skip     Skip            `yaml:"skip"`
 	Snooze   config.Duration `yaml:"snooze"`
-	Needs    string          `yaml:"needs"` // password | email
+	Needs    string          `yaml:"needs" oneof:"password email"`
 }
 
 // Skip says how often, or until when, registration may be put off.
@@ -143,7 +147,7 @@ type Passwords struct {
 
 // Captcha picks the puzzle.
 type Captcha struct {
-	Type string `yaml:"type"` // proof_of_work | image | none
+	Type string `yaml:"type" oneof:"proof_of_work image none"`
 	Bits int    `yaml:"bits"` // proof of work: leading zero bits
 }
 
@@ -174,11 +178,11 @@ type Client struct {
 	Public         bool          `yaml:"public"`
 	RedirectURIs   []string      `yaml:"redirect_uris"`
 	PostLogoutURIs []string      `yaml:"post_logout_redirect_uris"`
-	AuthMethod     string        `yaml:"auth_method"`
-	IDTokenAlg     string        `yaml:"id_token_alg"`
-	Grants         []string      `yaml:"grants"`
+	AuthMethod     string        `yaml:"auth_method" oneof:"none client_secret_basic client_secret_post"`
+	IDTokenAlg     string        `yaml:"id_token_alg" oneof:"RS256 ES256 EdDSA"`
+	Grants         []string      `yaml:"grants" oneof:"authorization_code refresh_token client_credentials"`
 	Scopes         []string      `yaml:"scopes"`
-	PKCE           string        `yaml:"pkce"` // required
+	PKCE           string        `yaml:"pkce" oneof:"required"`
 	Groups         []string      `yaml:"groups"`
 	ClaimsInID     bool          `yaml:"claims_in_id_token"`
 	Pushed         bool          `yaml:"require_pushed_authorization_requests"`
@@ -199,6 +203,7 @@ func LoadConfig(file string) (*Config, error) {
 		}
 		c.readBanned(s)
 		c.readLogos(s)
+		c.readCertificates(s)
 		warnings = s.Warnings()
 	})
 	if err != nil {
@@ -208,6 +213,32 @@ func LoadConfig(file string) (*Config, error) {
 		c.warnings = append(c.warnings, w.String())
 	}
 	return c, nil
+}
+
+// readCertificates tries the files that serve and mails will need.
+func (c *Config) readCertificates(s *config.Source) {
+	if m := c.Mail.SMTP; m != nil && m.CA != "" {
+		if _, err := authorities(m.CA); err != nil {
+			s.Fault("mail.smtp.ca_file", "%v", err)
+		}
+	}
+	if c.TLS == nil || c.TLS.Cert == "" || c.TLS.Key == "" {
+		return
+	}
+	cert, err := os.ReadFile(string(c.TLS.Cert))
+	if err != nil {
+		s.Fault("tls.cert_file", "%v", err)
+	}
+	key, missing := os.ReadFile(string(c.TLS.Key))
+	if missing != nil {
+		s.Fault("tls.key_file", "%v", missing)
+	}
+	if err != nil || missing != nil {
+		return
+	}
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		s.Fault("tls", "%v", err)
+	}
 }
 
 func (c *Config) readLogos(s *config.Source) {

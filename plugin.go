@@ -77,6 +77,9 @@ func WithClock(now func() time.Time) Option { return func(p *Plugin) { p.now = n
 // WithFault makes storage calls fail: for tests. f is asked before each call; its error is the call's.
 func WithFault(f func(op string) error) Option { return func(p *Plugin) { p.fault = f } }
 
+// parsed is every page, mail and word, read once a process; a plugin has a copy with its own clock.
+var parsed = sync.OnceValues(templates.New)
+
 // Open checks the configuration, opens database and keyring, and wires every tenant.
 // A database without its keyring refuses to open: nothing sealed in it could be read again.
 func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err error) {
@@ -87,10 +90,12 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	for _, o := range options {
 		o(p)
 	}
-	if p.templates, err = templates.New(); err != nil {
+	set, err := parsed()
+	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
-	p.templates.Now = p.now
+	own := *set
+	own.Now, p.templates = p.now, &own
 	if err := p.mail(c.Mail); err != nil {
 		return nil, err
 	}
@@ -158,22 +163,33 @@ func (p *Plugin) mail(m Mail) error {
 		})
 		return nil
 	}
-	s := &notify.SMTP{Host: m.SMTP.Host, Port: m.SMTP.Port, TLS: m.SMTP.TLS, User: m.SMTP.User, Password: secret.Text(m.SMTP.Password.Reveal())}
-	if ca := string(m.SMTP.CA); ca != "" {
-		pem, err := os.ReadFile(ca)
+	s := m.SMTP.sender()
+	if m.SMTP.CA != "" {
+		roots, err := authorities(m.SMTP.CA)
 		if err != nil {
 			return fmt.Errorf("mail.smtp.ca_file: %w", err)
 		}
-		s.Roots = x509.NewCertPool()
-		if !s.Roots.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("mail.smtp.ca_file: no certificate in %s", ca)
-		}
-	}
-	if err := s.Check(); err != nil {
-		return fmt.Errorf("mail: %w", err)
+		s.Roots = roots
 	}
 	p.sender = s
 	return nil
+}
+
+func (m *SMTP) sender() *notify.SMTP {
+	return &notify.SMTP{Host: m.Host, Port: m.Port, TLS: m.TLS, User: m.User, Password: secret.Text(m.Password.Reveal())}
+}
+
+// authorities reads a PEM file of who may vouch for a server.
+func authorities(file Path) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(string(file))
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("no certificate in %s", file)
+	}
+	return pool, nil
 }
 
 func (p *Plugin) porch(c *Config) http.Handler {

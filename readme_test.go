@@ -20,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/sparekey-id/sparekey"
+	"github.com/sparekey-id/sparekey/directory/local"
 	"github.com/sparekey-id/sparekey/internal/config"
 	"github.com/sparekey-id/sparekey/internal/guard"
 )
@@ -162,7 +163,10 @@ func written(t *testing.T, text string) string {
 	if err := png.Encode(&logo, image.NewGray(image.Rect(0, 0, 64, 64))); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"wiki.secret": "secret", "smtp.password": "secret", "banned.txt": "stark\n", "logo.png": logo.String(), "sparekey.yaml": text} {
+	cert, key := certificate(t)
+	_, other := certificate(t)
+	for name, content := range map[string]string{"wiki.secret": "secret", "smtp.password": "secret", "banned.txt": "stark\n", "logo.png": logo.String(), "sparekey.yaml": text,
+		"cert.pem": string(cert), "key.pem": string(key), "other.pem": string(other), "ca.pem": string(cert)} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -178,8 +182,8 @@ func TestEveryConfigurationOfTheREADMEIsGood(t *testing.T) {
 			t.Errorf("configuration %d: %v", i+1, err)
 			continue
 		}
-		// It opens as well: on another database, without the files of its listener and its mail server.
-		cfg.Database, cfg.Keyring, cfg.TLS, cfg.Mail.SMTP = "sqlite:"+filepath.Join(t.TempDir(), "x.db"), "", nil, nil
+		// It opens as well, on another database.
+		cfg.Database, cfg.Keyring = "sqlite:"+filepath.Join(t.TempDir(), "x.db"), ""
 		p, err := sparekey.Open(t.Context(), cfg)
 		if err != nil {
 			t.Errorf("configuration %d does not open: %v", i+1, err)
@@ -374,5 +378,30 @@ func TestWhatTheREADMELinksToIsThere(t *testing.T) {
 	}
 	if len(links) < 3 || !slices.ContainsFunc(links, func(m []string) bool { return m[1] == "docs/floors.svg" }) {
 		t.Errorf("the README links to %v", links)
+	}
+}
+
+// Figures that stand in the code as well are the same there.
+func TestTheFiguresOfTheREADMEAreThoseOfTheCode(t *testing.T) {
+	for file, figures := range map[string]map[string]string{
+		"cmd/sparekey/serve.go":     {"SetGCPercent(400)": "`GOGC=400`", "SetMemoryLimit(192 << 20)": "soft limit of 192 MiB"},
+		"internal/secret/hasher.go": {"= 19 << 10,": "takes 19 MiB"},
+		"Dockerfile":                {"USER 65532:": "its user 65532", "VOLUME /data": "one volume, `/data`", "/data/sparekey.yaml": "holds `sparekey.yaml`", ":8080/readyz": "`listen: 0.0.0.0:8080`"},
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for code, said := range figures {
+			if !strings.Contains(string(text), code) || !strings.Contains(readme(t), said) {
+				t.Errorf("%s has %q: %v; the README says %q: %v", file, code, strings.Contains(string(text), code), said, strings.Contains(readme(t), said))
+			}
+		}
+	}
+	for key, most := range map[string]string{"tenants.T.directories.D.reset.history": fmt.Sprint("up to ", local.MostHistory), "tenants.T.captcha.bits": fmt.Sprint("1–", guard.MostBits)} {
+		name := strings.TrimPrefix(key, "tenants.T.")
+		if !regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(name) + "` .*" + regexp.QuoteMeta(most)).MatchString(readme(t)) {
+			t.Errorf("%s: the README does not say %s", key, most)
+		}
 	}
 }

@@ -66,3 +66,62 @@ func TestEveryRequirementNamesItsTests(t *testing.T) {
 		}
 	}
 }
+
+var (
+	mentions  = regexp.MustCompile(`(?:\b|_|Test|Fuzz)(A|(?:RS|EN|SE|OA|UI|PW|LG|F)-?)(\d\d)(?:\b|_|[A-Z])`)
+	explained = regexp.MustCompile(`(?m)^\| ((?:RS|EN|SE|OA|UI|PW|LG|F)-\d\d|A\d\d) \| \S.*\. \|$`)
+)
+
+// Every id that a comment, a test's name or the table of requirements carries is explained, once, and nothing is explained that nobody mentions.
+func TestEveryIdIsExplained(t *testing.T) {
+	text, err := os.ReadFile("docs/requirements.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, mentioned := map[string]int{}, map[string]string{}
+	for _, m := range explained.FindAllStringSubmatch(string(text), -1) {
+		lines[m[1]]++
+	}
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "node_modules" || len(path) > 1 && strings.HasPrefix(d.Name(), ".")):
+			return fs.SkipDir
+		case filepath.Ext(path) != ".go" && path != filepath.Join("testdata", "requirements.txt"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for at := 0; ; {
+			m := mentions.FindSubmatchIndex(text[at:])
+			if m == nil {
+				return nil
+			}
+			kind, number := strings.TrimSuffix(string(text[at+m[2]:at+m[3]]), "-"), string(text[at+m[4]:at+m[5]])
+			if kind != "A" {
+				kind += "-"
+			}
+			mentioned[kind+number] = path
+			at += m[5] // what stands after one id may stand before the next
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, path := range mentioned {
+		if lines[id] != 1 {
+			t.Errorf("%s, in %s, is explained %d times", id, path, lines[id])
+		}
+	}
+	for id := range lines {
+		if mentioned[id] == "" {
+			t.Errorf("%s is explained, and nobody mentions it", id)
+		}
+	}
+	if len(mentioned) < 100 {
+		t.Errorf("only %d ids were found", len(mentioned))
+	}
+}

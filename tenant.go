@@ -60,13 +60,12 @@ func (p *Plugin) directories() map[string]func(h *store.Handle, name string, c D
 	}
 }
 
-// methods is where a new method is added: one line.
-func (p *Plugin) methods(tenant string, d directory.Directory) map[identity.Kind]method.Method {
-	verifier, _ := directory.As[directory.PasswordVerifier](d)
+// methods is where a new method is added: one line. Given nothing, they still tell their traits.
+func methods(passwords directory.PasswordVerifier, codes secret.MAC) map[identity.Kind]method.Method {
 	list := []method.Method{
-		method.Password{Directory: verifier},
+		method.Password{Directory: passwords},
 		method.TOTP{},
-		method.Email{MAC: p.ring.MAC("email/" + tenant)},
+		method.Email{MAC: codes},
 	}
 	byKind := map[identity.Kind]method.Method{}
 	for _, m := range list {
@@ -115,13 +114,14 @@ func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, erro
 		return nil, err
 	}
 	g := guard.New(h, guard.Options{Ring: p.ring, Limits: c.Limits, Captcha: puzzle, Cookie: cookie, Secure: secure})
-	methods := p.methods(name, dir)
+	verifier, _ := directory.As[directory.PasswordVerifier](dir)
+	methods := methods(verifier, p.ring.MAC("email/"+name))
 	rules := c.policy(methods)
 
 	t.flows = flows.New(flows.Deps{Issuer: c.Issuer, Prefix: t.prefix, Cookie: cookie, Secure: secure, Brand: brand, Store: h, Ring: p.ring, Directory: dir,
 		Policy: rules, Methods: methods, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox, Templates: p.templates,
 		Now: h.Now, Logger: p.log})
-	t.provider, err = provider.New(ctx, c.provider(brand.Name), provider.Deps{Store: h, Ring: p.ring, Sessions: sessions, Interaction: t.flows,
+	t.provider, err = provider.New(ctx, c.provider(), provider.Deps{Store: h, Ring: p.ring, Sessions: sessions, Interaction: t.flows,
 		Journal: t.journal, Logger: p.log, FormPost: t.flows.FormPost,
 		Error: func(w http.ResponseWriter, r *http.Request, reason, reference string, status int) {
 			t.flows.Oops(w, r, reason, status)
@@ -130,7 +130,7 @@ func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, erro
 		return nil, err
 	}
 	accounts.WhenEnded(func(tx store.Tx, user directory.UserID) error { return t.provider.EndGrants(tx, string(user)) })
-	t.admin = admin.New(admin.Deps{Store: h, Directory: dir, Policy: rules, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox})
+	t.admin = admin.New(admin.Deps{Name: brand.Name, Store: h, Directory: dir, Policy: rules, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox})
 
 	t.flows.Mount(t.pages)
 	t.provider.Mount(t.endpoints, t.prefix)
@@ -189,12 +189,12 @@ func every(ctx context.Context, d time.Duration, f func()) {
 
 // policy turns the config's rules into the room's.
 func (c Tenant) policy(methods map[identity.Kind]method.Method) *policy.Policy {
-	p := &policy.Policy{Administrators: c.Administrators.Groups, ProofAge: time.Duration(cmp.Or(c.ProofAge, config.Duration(10*time.Minute))),
-		Traits:    map[identity.Kind]identity.Traits{},
-		Passwords: policy.Passwords{MinLength: 15, MaxLength: 256, Banned: c.Passwords.BannedWords}}
+	p := policy.New()
 	for kind, m := range methods {
 		p.Traits[kind] = m.Traits()
 	}
+	p.Administrators, p.Passwords.Banned = c.Administrators.Groups, c.Passwords.BannedWords
+	p.ProofAge = cmp.Or(time.Duration(c.ProofAge), p.ProofAge)
 	if n := c.Passwords.MinLength; n != nil {
 		p.Passwords.MinLength = *n
 	}
@@ -207,28 +207,23 @@ func (c Tenant) policy(methods map[identity.Kind]method.Method) *policy.Policy {
 	return p
 }
 
+// rule is the room's rule with what the file says written over it.
 func (r Policy) rule() policy.Rule {
-	from, _ := day(r.Registration.From)
-	until, _ := day(r.Registration.Skip.Until)
-	rule := policy.Rule{Everyone: r.For.Everyone, Groups: r.For.Groups, Except: r.Except.Groups, Reset: r.Reset, Required: 1,
-		DifferentFactors: r.DifferentFactors, SecondFactor: policy.SecondFactor(cmp.Or(r.SecondFactor, "never")), Unlock: true, Notify: true,
-		DeadEnd: policy.DeadEnd(cmp.Or(r.DeadEnd, "neutral")), Help: r.Help,
-		Registration: policy.Registration{AtSignIn: true, From: from, SkipTimes: r.Registration.Skip.Times, SkipUntil: until, Snooze: time.Duration(r.Registration.Snooze), Needs: policy.Needs(r.Registration.Needs)},
-		Methods:      map[identity.Kind][]identity.Use{}}
-	if r.Required != nil {
-		rule.Required = *r.Required
-	}
-	if r.Registration.AtSignIn != nil {
-		rule.Registration.AtSignIn = *r.Registration.AtSignIn
-	}
-	if r.Unlock != nil {
-		rule.Unlock = *r.Unlock
-	}
-	if r.Notify != nil {
-		rule.Notify = *r.Notify
-	}
-	if r.Methods == nil {
-		rule.Methods = map[identity.Kind][]identity.Use{identity.TOTP: nil, identity.Email: nil}
+	rule := policy.NewRule()
+	rule.Everyone, rule.Groups, rule.Except = r.For.Everyone, r.For.Groups, r.Except.Groups
+	rule.Reset, rule.DifferentFactors, rule.Help = r.Reset, r.DifferentFactors, r.Help
+	rule.SecondFactor = cmp.Or(policy.SecondFactor(r.SecondFactor), rule.SecondFactor)
+	rule.DeadEnd = cmp.Or(policy.DeadEnd(r.DeadEnd), rule.DeadEnd)
+	over(&rule.Required, r.Required)
+	over(&rule.Unlock, r.Unlock)
+	over(&rule.Notify, r.Notify)
+	over(&rule.Registration.AtSignIn, r.Registration.AtSignIn)
+	rule.Registration.From, _ = day(r.Registration.From)
+	rule.Registration.SkipUntil, _ = day(r.Registration.Skip.Until)
+	rule.Registration.SkipTimes, rule.Registration.Snooze = r.Registration.Skip.Times, time.Duration(r.Registration.Snooze)
+	rule.Registration.Needs = cmp.Or(policy.Needs(r.Registration.Needs), rule.Registration.Needs)
+	if r.Methods != nil {
+		rule.Methods = map[identity.Kind][]identity.Use{}
 	}
 	for name, m := range r.Methods {
 		uses := []identity.Use{}
@@ -240,9 +235,16 @@ func (r Policy) rule() policy.Rule {
 	return rule
 }
 
+// over writes a value over its default, where there is one.
+func over[T any](setting *T, value *T) {
+	if value != nil {
+		*setting = *value
+	}
+}
+
 // provider turns the config's clients into the wing's.
-func (c Tenant) provider(name string) provider.Config {
-	pc := provider.Config{Issuer: c.Issuer, Name: name, Access: time.Duration(c.Tokens.Access), ID: time.Duration(c.Tokens.ID),
+func (c Tenant) provider() provider.Config {
+	pc := provider.Config{Issuer: c.Issuer, Access: time.Duration(c.Tokens.Access), ID: time.Duration(c.Tokens.ID),
 		RefreshIdle: time.Duration(c.Tokens.RefreshIdle), RefreshAbsolute: time.Duration(c.Tokens.RefreshAbsolute), Languages: c.Languages}
 	for _, k := range c.Clients {
 		pc.Clients = append(pc.Clients, provider.Client{ID: k.ID, Name: cmp.Or(k.Name, k.ID), Secret: secret.Text(k.Secret.Reveal()), Public: k.Public, Native: k.Public && slices.ContainsFunc(k.RedirectURIs, func(u string) bool { return !strings.HasPrefix(u, "http") }),

@@ -77,22 +77,13 @@ func (f *Flows) FormPost(w http.ResponseWriter, r *http.Request, target string, 
 	f.render(w, r, templates.FormPost{Frame: f.frame(r, f.browser(r)), Target: target, Fields: fields}, http.StatusOK, target)
 }
 
-func (f *Flows) browserCookie() string {
-	if f.Secure {
-		return "__Host-" + f.Cookie + "-browser"
-	}
-	return f.Cookie + "-browser"
+func (f *Flows) browserCookie() web.Cookie {
+	return web.Cookie{Base: f.Cookie + "-browser", Secure: f.Secure}
 }
 
 // browser is the digest of the browser's cookie; empty when it has none, or two different ones.
 func (f *Flows) browser(r *http.Request) string {
-	value := ""
-	for _, c := range r.CookiesNamed(f.browserCookie()) {
-		if c.Value == "" || value != "" && value != c.Value {
-			return ""
-		}
-		value = c.Value
-	}
+	value := f.browserCookie().Value(r)
 	if value == "" {
 		return ""
 	}
@@ -105,7 +96,7 @@ func (f *Flows) bind(w http.ResponseWriter, r *http.Request) string {
 		return b
 	}
 	token := secret.Token()
-	http.SetCookie(w, &http.Cookie{Name: f.browserCookie(), Value: token, Path: "/", Secure: f.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, f.browserCookie().Holding(token, 0))
 	return secret.Digest(token)
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
+	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/audit"
@@ -43,24 +43,38 @@ func (f *Flows) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status >= 500 {
 		f.Logger.Error("page failed", "tenant", f.Store.Name(), "request", web.RequestID(r), "error", err)
 	}
-	if status == http.StatusInternalServerError {
-		// The number on the page leads an operator to this row, and the row's request to the log.
-		_ = f.Store.Write(r.Context(), func(tx store.Tx) error {
-			return f.Journal.Record(tx, audit.Event{Name: audit.ProblemMet, Network: web.Network(r),
-				Detail: map[string]string{"reference": strings.ToLower(strings.ReplaceAll(reference(web.RequestID(r)), "-", "")), "request": web.RequestID(r)}})
-		})
-	}
 	f.Oops(w, r, reason, status)
 }
 
-// Oops shows an error page: provider and the root use it too. The request's id is the reference number.
+// Oops shows an error page: provider and the root use it too. A failure of ours has a reference number; what the visitor has to mend has none.
 func (f *Flows) Oops(w http.ResponseWriter, r *http.Request, reason string, status int) {
 	web.Note(r, "oops", reason)
-	fr := f.frame(r, f.browser(r))
-	page := templates.Oops{Frame: fr, Reason: reason, Reference: reference(web.RequestID(r))}
+	page := templates.Oops{Frame: f.frame(r, f.browser(r)), Reason: reason}
+	if status >= 500 {
+		page.Reference = f.noted(r, reason)
+	}
 	switch reason {
 	case "expired", "foreign", "not_found":
 		page.Again = f.Prefix + "/security-info"
 	}
 	f.render(w, r, page, status)
+}
+
+// noteWait is how long a page of ours that failed waits for the journal.
+const noteWait = 2 * time.Second
+
+// noted journals a failure that a page tells of and gives the page its number, which leads an operator to the row, and the row's request
+// to the log. Where it cannot be journalled now there is no number: one that is shown leads somewhere.
+func (f *Flows) noted(r *http.Request, reason string) string {
+	ctx, stop := context.WithTimeout(r.Context(), noteWait)
+	defer stop()
+	number := reference(web.RequestID(r))
+	err := f.Store.Write(ctx, func(tx store.Tx) error {
+		return f.Journal.Record(tx, audit.Event{Name: audit.ProblemMet, Network: web.Network(r),
+			Detail: map[string]string{"reference": number, "request": web.RequestID(r), "reason": reason}})
+	})
+	if err != nil {
+		return ""
+	}
+	return number
 }

@@ -138,7 +138,7 @@ func (c Config) Check() (found Problems) {
 	seen := map[string]bool{}
 	for i, one := range c.Clients {
 		at := fmt.Sprintf("clients[%d]", i)
-		if seen[one.ID] {
+		if seen[one.ID] && one.ID != "" {
 			found.add(at+".id", "%q is there twice", one.ID)
 		}
 		seen[one.ID] = true
@@ -156,7 +156,7 @@ func (c Client) check(at string, found *Problems) {
 	case c.Public && !bare:
 		found.add(at+".secret", "a public client has none")
 	case !c.Public && bare:
-		found.add(at+".secret", "missing (or say public: true)")
+		found.add(at+".secret", "is missing (or say public: true)")
 	}
 	among := func(name, value string, known []string) {
 		if value != "" && !slices.Contains(known, value) {
@@ -168,15 +168,16 @@ func (c Client) check(at string, found *Problems) {
 		found.add(at+".auth_method", "none is for public clients, and they have no other")
 	}
 	among("id_token_alg", c.IDTokenAlg, algorithms)
-	for _, g := range c.Grants {
-		among("grants", g, grantTypes)
+	for i, g := range c.Grants {
+		among(fmt.Sprintf("grants[%d]", i), g, grantTypes)
 	}
-	for _, s := range c.Scopes {
+	for i, s := range c.Scopes {
+		path := fmt.Sprintf("scopes[%d]", i)
 		switch {
 		case !c.forItself():
-			among("scopes", s, scopes)
+			among(path, s, scopes)
 		case !scopeToken(s):
-			found.add(at+".scopes", "a scope is made of visible ASCII characters without quotes and backslashes")
+			found.add(at+"."+path, "a scope is made of visible ASCII characters without quotes and backslashes")
 		}
 	}
 	if c.Public && c.forItself() {
@@ -185,8 +186,8 @@ func (c Client) check(at string, found *Problems) {
 	if c.Public && c.ResourceServer {
 		found.add(at+".resource_server", "a public client cannot ask about tokens: it has no secret") // RFC 7662 §2.1
 	}
-	for _, m := range c.ResponseModes {
-		among("response_modes", m, responseModes)
+	for i, m := range c.ResponseModes {
+		among(fmt.Sprintf("response_modes[%d]", i), m, responseModes)
 	}
 	if c.RefreshGrace < 0 || c.RefreshGrace > time.Minute {
 		found.add(at+".refresh_grace", "a grace is at most 60s")

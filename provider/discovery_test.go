@@ -161,7 +161,7 @@ func TestAConfigWithFaultsIsRefusedWithAllOfThem(t *testing.T) {
 	}
 	for _, want := range []string{"issuer", "tokens.code", "claims.sub", "clients[0].redirect_uris[0]", "clients[0].redirect_uris[1]", "clients[0].redirect_uris[2]", "clients[0].redirect_uris[3]",
 		"clients[0].redirect_uris[4]", "clients[0].redirect_uris[5]", "clients[0].redirect_uris[6]", "clients[0].redirect_uris[7]", "clients[0].redirect_uris[8]", "clients[1].id", "clients[1].secret", "clients[1].auth_method",
-		"clients[1].id_token_alg", "clients[1].grants", "clients[1].scopes", "clients[1].response_modes", "clients[2].secret", "clients[2].auth_method", "clients[2].redirect_uris[0]", "clients[2].refresh_grace",
+		"clients[1].id_token_alg", "clients[1].grants[0]", "clients[1].scopes[0]", "clients[1].response_modes[0]", "clients[2].secret", "clients[2].auth_method", "clients[2].redirect_uris[0]", "clients[2].refresh_grace",
 		"clients[3].redirect_uris[2]", "clients[3].redirect_uris[3]", "clients[3].post_logout_redirect_uris[0]", "clients[4].id", "clients[4].redirect_uris"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("no problem at %s", want)

@@ -113,7 +113,7 @@ var anRSAKey = sync.OnceValue(func() []byte {
 // provide makes a provider on the house's store, as a second node or a restart would.
 func (h *house) provide(issuer string, clients []Client) *Provider {
 	h.t.Helper()
-	p, err := New(context.Background(), Config{Issuer: issuer, Name: "The Avengers", Clients: clients, Languages: []string{"en", "de"},
+	p, err := New(context.Background(), Config{Issuer: issuer, Clients: clients, Languages: []string{"en", "de"},
 		Claims: map[string]string{"given_name": "givenName", "address.locality": "l", "team": "team"}}, Deps{
 		Store: h.db, Ring: h.ring, Sessions: h.sessions, Interaction: h.guide,
 		Journal: audit.New(h.db, audit.Options{Ring: h.ring}),

@@ -48,7 +48,6 @@ type Interaction interface {
 // Config is what an operator says. Zero durations are the defaults beside them.
 type Config struct {
 	Issuer          string // URL without a trailing slash: https, or http on a loopback host
-	Name            string
 	Clients         []Client
 	Access          time.Duration     // life of an access token; 10 minutes
 	ID              time.Duration     // life of an ID token; 10 minutes

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os/user"
 	"slices"
 	"strings"
@@ -23,9 +24,6 @@ type call struct {
 	flags     map[string][]string
 }
 
-// switches are the flags without a value.
-var switches = []string{"json", "yes", "password-stdin", "privileged", "verified", "all", "verbose", "thaw", "brake", "now"}
-
 func parse(args []string) (*call, error) {
 	c := &call{flags: map[string][]string{}}
 	for i := 0; i < len(args); i++ {
@@ -39,7 +37,7 @@ func parse(args []string) (*call, error) {
 		case name == "":
 			c.args = append(c.args, args[i+1:]...)
 			return c, nil
-		case slices.Contains(switches, name):
+		case flagNamed(name).name != "" && flagNamed(name).value == "":
 			if has {
 				return nil, usage("--%s takes no value", name)
 			}
@@ -65,8 +63,12 @@ func (c *call) has(name string) bool { return len(c.flags[name]) > 0 }
 
 // only refuses flags that are not among the known ones. It is asked before anything is done.
 func (c *call) only(known string) error {
-	for name := range c.flags {
-		if !slices.Contains(strings.Fields(known), name) {
+	for _, name := range slices.Sorted(maps.Keys(c.flags)) {
+		switch {
+		case slices.Contains(strings.Fields(known), name):
+		case flagNamed(name).name != "":
+			return usage("this command has no --%s", name)
+		default:
 			return usage("unknown flag --%s", name)
 		}
 	}
@@ -153,7 +155,7 @@ func (c *call) pick() (*sparekey.Plugin, string, error) {
 		if name == "" {
 			return nil, "", usage("which tenant? --tenant %s", strings.Join(names, "|"))
 		}
-		return nil, "", fmt.Errorf("no tenant %q; there is %s", name, strings.Join(names, ", "))
+		return nil, "", noTenant(name, names)
 	}
 	return p, name, nil
 }
@@ -165,6 +167,10 @@ func (c *call) tenant() (*admin.Admin, func(), error) {
 		return nil, nil, err
 	}
 	return p.Admin(name), func() { p.Close() }, nil
+}
+
+func noTenant(name string, names []string) error {
+	return fmt.Errorf("no tenant %q; there is %s", name, strings.Join(names, ", "))
 }
 
 // user opens the tenant and finds the user named by the only argument.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -70,6 +71,9 @@ func demoCommand(c *call) error {
 	} else if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	if err := private(listen); err != nil && !c.has("exposed") {
+		return err
+	}
 	listeners, err := demoListeners(listen)
 	if err != nil {
 		return err
@@ -97,11 +101,11 @@ func demoCommand(c *call) error {
 	if err := demoPeople(c.ctx, p); err != nil {
 		return err
 	}
-	relying := &demo.App{Address: app, Issuers: []demo.Issuer{
+	relying := &demo.App{Address: app, Logger: log, Issuers: []demo.Issuer{
 		{Name: "avengers", Title: "The Avengers", URL: provider + "/avengers", Client: "wiki", Secret: wiki},
 		{Name: "wakanda", Title: "Wakanda", URL: provider + "/wakanda", Client: "lab", Secret: lab},
 	}}
-	c.say("Sparekey demo is running. Nothing leaves this machine.\n")
+	c.say("Sparekey demo is running. %s\n", map[bool]string{false: "Nothing leaves this machine.", true: "OTHER MACHINES MAY REACH IT, and everybody knows its passwords."}[private(listen) != nil])
 	c.say("  app        %s/            open this one first", app)
 	c.say("  provider   %s/avengers    second tenant: %s/wakanda", provider, provider)
 	c.say("  mailbox    %s/            every mail it sends\n", box)
@@ -112,6 +116,18 @@ func demoCommand(c *call) error {
 	c.say("\nForgotten it? %s/avengers/reset   Security info: %s/avengers/security-info", provider, provider)
 	c.say("Ctrl-C stops it.")
 	return serve(c.ctx, p, []*http.Server{server(p, log), server(relying, log), server(mails, log)}, listeners)
+}
+
+// private refuses an address that other machines may reach.
+func private(listen string) error {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return usage("--listen HOST:PORT: %v", err)
+	}
+	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.Unmap().IsLoopback() {
+		return nil
+	}
+	return usage("--listen %s is not for this machine alone, and everybody knows the demo's passwords; say --exposed where that is meant, as in a container", listen)
 }
 
 // demoListeners takes the port asked for and the two after it; port 0 takes any three.

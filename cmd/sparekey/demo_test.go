@@ -142,3 +142,35 @@ func TestTheDemoKeepsItsUsersWhereItIsToldTo(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// In a container the demo has to listen to the outside; it says what that means, and shows nobody the text of an error.
+func TestTheDemoSaysThatOthersMayReachItAndShowsNoErrorsText(t *testing.T) {
+	d := startDemo(t, "--listen", "0.0.0.0:0", "--exposed")
+	if !strings.Contains(d.printed, "OTHER MACHINES MAY REACH IT") || strings.Contains(d.printed, "Nothing leaves") {
+		t.Errorf("it prints:\n%s", d.printed)
+	}
+	jar, _ := cookiejar.New(nil)
+	browser := &http.Client{Jar: jar, Timeout: 20 * time.Second}
+	at := d.get(browser, d.app+"sign-in/avengers", "Sign in")
+	app, err := url.Parse(d.app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := ""
+	for _, c := range jar.Cookies(app) {
+		if strings.HasSuffix(c.Name, "-state") {
+			state = c.Value
+		}
+	}
+	issuer := strings.SplitAfter(at.String(), "/avengers")[0]
+	res, err := browser.Get(d.app + "callback?" + url.Values{"state": {state}, "iss": {issuer}, "error": {"server_error"}, "error_description": {"tell-nobody"}}.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusBadGateway || !strings.Contains(string(body), "did not work") || strings.Contains(string(body), "tell-nobody") || strings.Contains(string(body), "server_error") {
+		t.Errorf("%d %v:\n%s", res.StatusCode, err, body)
+	}
+	d.interrupt()
+}

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sparekey-id/sparekey/internal/admin"
 	"github.com/sparekey-id/sparekey/internal/audit"
+	"github.com/sparekey-id/sparekey/internal/store"
 )
 
 func journalCommand(c *call) error {
@@ -24,6 +26,9 @@ func journalCommand(c *call) error {
 	if format != "jsonl" && format != "csv" {
 		return usage("--format jsonl or csv, not %q", format)
 	}
+	if verb == "find" {
+		return findEntries(c)
+	}
 	a, done, err := c.tenant()
 	if err != nil {
 		return err
@@ -31,21 +36,13 @@ func journalCommand(c *call) error {
 	defer done()
 	switch verb {
 	case "tail":
-		list, err := a.Journal.Tail(c.ctx, -1, 50)
-		if err != nil {
+		list, err := latest(c, a)
+		if err != nil || c.json(append([]audit.Entry{}, list...)) {
 			return err
 		}
-		return printEntries(c, list)
-	case "find":
-		reference, err := c.one("reference number")
-		if err != nil {
-			return err
+		for _, e := range list {
+			c.say("%s", inWords(e))
 		}
-		list, err := a.Journal.Find(c.ctx, reference)
-		if err != nil {
-			return err
-		}
-		return printEntries(c, list)
 	case "export":
 		to := c.out
 		if file := c.flag("output", ""); file != "" {
@@ -72,24 +69,82 @@ func journalCommand(c *call) error {
 	return nil
 }
 
-func printEntries(c *call, list []audit.Entry) error {
-	if c.json(append([]audit.Entry{}, list...)) {
+// latest are the newest entries of the tenant, or of one user.
+func latest(c *call, a *admin.Admin) (list []audit.Entry, err error) {
+	const most = 50
+	if !c.has("user") {
+		return a.Journal.Tail(c.ctx, -1, most)
+	}
+	u, err := a.Find(c.ctx, c.flag("user", ""))
+	if err != nil {
+		return nil, err
+	}
+	err = a.Store.Read(c.ctx, func(tx store.Tx) error {
+		list, err = a.Journal.Recent(tx, string(u.ID), most)
+		return err
+	})
+	slices.Reverse(list)
+	return list, err
+}
+
+// findEntries looks through the tenant named, or through all of them: whoever reads a number out seldom says whose it is.
+func findEntries(c *call) error {
+	reference, err := c.one("reference number")
+	if err != nil {
+		return err
+	}
+	p, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	names := p.Tenants()
+	if c.has("tenant") {
+		names = []string{c.flag("tenant", "")}
+	}
+	type found struct {
+		Tenant string `json:"tenant"`
+		audit.Entry
+	}
+	list := []found{}
+	for _, name := range names {
+		a := p.Admin(name)
+		if a == nil {
+			return noTenant(name, p.Tenants())
+		}
+		entries, err := a.Journal.Find(c.ctx, reference)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			list = append(list, found{name, e})
+		}
+	}
+	if len(list) == 0 {
+		return fmt.Errorf("nothing found under %q", reference)
+	}
+	if c.json(list) {
 		return nil
 	}
 	for _, e := range list {
-		line := fmt.Sprintf("%s  %-22s %s", e.At.Format(time.DateTime), e.Event, e.Who)
-		if e.Actor != "user" {
-			line += " by " + e.Actor
-		}
-		for _, x := range [][2]string{{"flow", e.Flow}, {"client", e.Client}, {"from", e.Network}} {
-			if x[1] != "" {
-				line += " " + x[0] + "=" + x[1]
-			}
-		}
-		for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
-			line += " " + k + "=" + e.Detail[k]
-		}
-		c.say("%s", line)
+		c.say("%s  %s", e.Tenant, inWords(e.Entry))
 	}
 	return nil
+}
+
+// inWords is an entry as one line.
+func inWords(e audit.Entry) string {
+	line := fmt.Sprintf("%s  %-22s %s", e.At.Format(time.DateTime), e.Event, e.Who)
+	if e.Actor != "user" {
+		line += " by " + e.Actor
+	}
+	for _, x := range [][2]string{{"flow", e.Flow}, {"client", e.Client}, {"from", e.Network}} {
+		if x[1] != "" {
+			line += " " + x[0] + "=" + x[1]
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
+		line += " " + k + "=" + e.Detail[k]
+	}
+	return line
 }

@@ -12,41 +12,45 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/sparekey-id/sparekey/internal/config"
 )
 
 // command is one word of the command line.
 type command struct {
-	name, args, help string
-	flags            map[string]string // that it knows, by the verb after it; "" for a command without verbs
-	run              func(*call) error
+	name, args, help, example string
+	flags                     map[string]string // that it knows, by the verb after it; "" for a command without verbs
+	within                    time.Duration     // it gives up after so long; 0: it takes as long as it takes
+	run                       func(*call) error
 }
 
-// beside are the flags of every command that works on a tenant's store, beside a running server or without one.
-const beside = "config tenant json yes "
+// at are the flags of every command that works on a tenant's store, beside a running server or without one.
+const at = "config tenant "
 
-// commands is the whole command line.
+// commands is the whole command line. A command takes the flags that mean something to it, and refuses the others.
 var commands = []command{
-	{"demo", "[--listen localhost:8080] [--data DIR] [--verbose]", "try it: provider, relying app and mailbox on this machine", map[string]string{"": "listen data verbose"}, demoCommand},
-	{"serve", "--config FILE", "serve", map[string]string{"": "config"}, serveCommand},
-	{"config", "check|schema|example [FILE]", "check a configuration file, or print its JSON Schema, or one to start from", map[string]string{"check": "config json", "schema": "json", "example": ""}, configCommand},
-	{"user", "add|list|show|disable|enable|remove|set-password USER", "users of the embedded directory",
-		map[string]string{"add": beside + "name email phone group verified privileged password-stdin", "list": beside, "show": beside,
-			"disable": beside, "enable": beside, "remove": beside, "set-password": beside + "password-stdin"}, userCommand},
-	{"unlock", "USER [--thaw] | --network ADDRESS | --brake", "lift throttles and locks, sign-in and reset; with --thaw what “This wasn’t me” froze, too",
-		map[string]string{"": beside + "thaw network brake"}, unlockCommand},
-	{"methods", "list|remove|require-again USER | --group G", "what a user has registered",
-		map[string]string{"list": beside, "remove": beside + "id all", "require-again": beside + "group"}, methodsCommand},
-	{"sessions", "list|end USER", "where a user is signed in", map[string]string{"list": beside, "end": beside}, sessionsCommand},
-	{"why", "USER", "which policy applies, what is asked and why", map[string]string{"": beside}, whyCommand},
-	{"health", "URL", "ask a server whether it is ready", map[string]string{"": ""}, healthCommand},
-	{"keys", "list|rotate [--now]", "the keys that sign ID tokens; rotate publishes successors, which sign when relying parties have had a day to fetch them, or at once",
-		map[string]string{"list": beside, "rotate": beside + "now"}, keysCommand},
-	{"backup", "FILE", "write everything but the keyring into a file, while the servers go on", map[string]string{"": "config json"}, backupCommand},
-	{"restore", "FILE", "fill an empty database from a backup; every session and token has ended then", map[string]string{"": "config json"}, restoreCommand},
-	{"journal", "tail|export|verify|find REFERENCE", "what happened",
-		map[string]string{"tail": beside, "export": beside + "format output", "verify": beside, "find": beside}, journalCommand},
+	{"demo", "[--listen localhost:8080] [--exposed] [--data DIR] [--verbose]", "try it: provider, relying app and mailbox on this machine", "sparekey demo --listen localhost:0",
+		map[string]string{"": "listen data exposed verbose"}, 0, demoCommand},
+	{"serve", "--config FILE", "serve", "sparekey serve --config /etc/sparekey/sparekey.yaml", map[string]string{"": "config"}, 0, serveCommand},
+	{"config", "check|schema|example [FILE]", "check a configuration file, or print its JSON Schema, or one to start from", "sparekey config check sparekey.yaml",
+		map[string]string{"check": "config json", "schema": "", "example": ""}, time.Minute, configCommand},
+	{"user", "add|list|show|disable|enable|remove|set-password USER", "users of the embedded directory", "sparekey user add ironman --name 'Tony Stark' --email tony@stark.example --group Avengers",
+		map[string]string{"add": at + "json name email phone group verified privileged password-stdin", "list": at + "json", "show": at + "json",
+			"disable": at + "yes", "enable": at, "remove": at + "yes", "set-password": at + "json yes password-stdin"}, time.Minute, userCommand},
+	{"unlock", "USER [--thaw] | --network ADDRESS | --brake", "lift throttles and locks, sign-in and reset; with --thaw what “This wasn’t me” froze, too", "sparekey unlock ironman --tenant avengers",
+		map[string]string{"": at + "json thaw network brake"}, time.Minute, unlockCommand},
+	{"methods", "list|remove|require-again USER | --group G", "what a user has registered", "sparekey methods require-again --group Avengers --yes",
+		map[string]string{"list": at + "json", "remove": at + "yes id all", "require-again": at + "yes group"}, 0, methodsCommand},
+	{"sessions", "list|end USER", "where a user is signed in", "sparekey sessions end ironman --yes", map[string]string{"list": at + "json", "end": at + "yes"}, time.Minute, sessionsCommand},
+	{"why", "USER", "which policy applies, what is asked and why", "sparekey why ironman --json", map[string]string{"": at + "json"}, time.Minute, whyCommand},
+	{"health", "URL", "ask a server whether it is ready", "sparekey health http://127.0.0.1:8080/readyz", map[string]string{"": ""}, time.Minute, healthCommand},
+	{"keys", "list|rotate [--now]", "the keys that sign ID tokens; rotate publishes successors, which sign when relying parties have had a day to fetch them, or at once", "sparekey keys rotate",
+		map[string]string{"list": at + "json", "rotate": at + "json now yes"}, time.Minute, keysCommand},
+	{"backup", "FILE", "write everything but the keyring into a new file, while the servers go on", "sparekey backup monday.backup", map[string]string{"": "config json"}, 0, backupCommand},
+	{"restore", "FILE", "fill an empty database from a backup; every session and token has ended then", "sparekey restore monday.backup", map[string]string{"": "config json"}, 0, restoreCommand},
+	{"journal", "tail|export|verify|find REFERENCE", "what happened", "sparekey journal find K7H2-M9QQ-XW4P",
+		map[string]string{"tail": at + "json user", "export": at + "format output", "verify": at + "json", "find": at + "json"}, 0, journalCommand},
 }
 
 // known are the flags that a call of the command may carry. A verb that is none is the command's own to refuse.
@@ -87,7 +91,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 			continue
 		}
 		if slices.ContainsFunc(args[1:], func(a string) bool { return a == "-h" || a == "--help" }) {
-			fmt.Fprintf(out, "sparekey %s %s\n  %s\n", c.name, c.args, c.help)
+			c.explain(out)
 			return 0
 		}
 		l, err := parse(args[1:])
@@ -97,8 +101,15 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 			}
 		}
 		if err == nil {
+			if c.within > 0 {
+				var stop context.CancelFunc
+				ctx, stop = context.WithTimeout(ctx, c.within)
+				defer stop()
+			}
 			l.ctx, l.in, l.out, l.errs = ctx, in, out, errs
-			err = c.run(l)
+			if err = c.run(l); c.within > 0 && errors.Is(err, context.DeadlineExceeded) {
+				err = fmt.Errorf("gave up after %v: %w", c.within, err)
+			}
 		}
 		return report(errs, c, err)
 	}
@@ -129,5 +140,5 @@ func help(w io.Writer) {
 	for _, c := range commands {
 		fmt.Fprintf(w, "  sparekey %s\n      %s\n", strings.TrimSpace(c.name+" "+c.args), c.help)
 	}
-	fmt.Fprint(w, "\nCommands for users take --config FILE (default sparekey.yaml), --tenant NAME (where there are several) and --json.\nFlags may stand before or after the argument. What destroys wants --yes, and without it says what it would do.\n")
+	fmt.Fprint(w, "\nWith --help a command names its flags; they may stand before or after the argument.\nWhat destroys wants --yes, and without it says what it would do.\n")
 }

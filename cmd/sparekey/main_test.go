@@ -13,6 +13,7 @@ import (
 
 	"github.com/sparekey-id/sparekey"
 	"github.com/sparekey-id/sparekey/internal/admin"
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/guard"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/session"
@@ -20,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sparekey": main, "life": func() { play(life) }, "tamper": func() { play(tamper) }})
+	testscript.Main(m, map[string]func(){"sparekey": main, "life": func() { play(life) }, "tamper": func() { play(tamper) }, "deadend": func() { play(deadEnd) }})
 }
 
 func TestEveryCommandKeepsItsWord(t *testing.T) {
@@ -60,7 +61,11 @@ func play(f func(context.Context, *admin.Admin, []string) error) {
 			return err
 		}
 		defer p.Close()
-		return f(ctx, p.Admin("avengers"), os.Args[1:])
+		a := p.Admin("avengers")
+		if len(os.Args) > 1 && p.Admin(os.Args[1]) != nil {
+			a = p.Admin(os.Args[1])
+		}
+		return f(ctx, a, os.Args[1:])
 	}()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -91,6 +96,13 @@ func life(ctx context.Context, a *admin.Admin, args []string) error {
 		return nil
 	}
 	return err
+}
+
+// deadEnd leaves what "Ask your administrator" leaves.
+func deadEnd(ctx context.Context, a *admin.Admin, _ []string) error {
+	return a.Store.Write(ctx, func(tx store.Tx) error {
+		return a.Journal.Record(tx, audit.Event{Name: audit.DeadEnd, Flow: "k7h2m9qqxw4pzzzzzzzzzzzzzz"})
+	})
 }
 
 // tamper waits until the running server has linked the whole journal, and then changes a row behind its back.

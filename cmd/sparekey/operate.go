@@ -69,11 +69,18 @@ func unlockMany(c *call) error {
 	if err := a.UnlockMany(c.ctx, network, c.has("brake"), c.by()); err != nil {
 		return err
 	}
+	var lifted []string
 	if network != "" {
-		c.say("lifted: what counted against %s", network)
+		lifted = append(lifted, "what counted against "+network)
 	}
 	if c.has("brake") {
-		c.say("lifted: the brake on resets (what waits already waits as long as its mail says)")
+		lifted = append(lifted, "the brake on resets (what waits already waits as long as its mail says)")
+	}
+	if c.json(map[string]any{"lifted": lifted}) {
+		return nil
+	}
+	for _, l := range lifted {
+		c.say("lifted: %s", l)
 	}
 	return nil
 }
@@ -167,7 +174,7 @@ func methodsCommand(c *call) error {
 		if err != nil {
 			return err
 		}
-		c.say("%s: %d removed", u.Login, n)
+		c.say("%s: %s removed", u.Login, several(n, "method", "methods"))
 	case "require-again":
 		if !c.sure("make what %s has registered count for nothing; she is asked anew at her next sign-in", u.Login) {
 			return nil
@@ -197,7 +204,7 @@ func requireGroup(c *call) error {
 	if len(users) == 0 {
 		return fmt.Errorf("nobody is in group %q", group)
 	}
-	if !c.sure("require registration again of %d users in %s", len(users), group) {
+	if !c.sure("require registration again of %s in %s", several(len(users), "user", "users"), group) {
 		return nil
 	}
 	return forAll(users, func(u directory.User) error { return a.RequireAgain(c.ctx, u, c.by()) }, c)
@@ -209,7 +216,7 @@ func forAll(users []directory.User, f func(directory.User) error, c *call) error
 			return err
 		}
 	}
-	c.say("%d users: done", len(users))
+	c.say("%s: done", several(len(users), "user", "users"))
 	return nil
 }
 
@@ -255,13 +262,13 @@ func sessionsCommand(c *call) error {
 }
 
 func endSessions(c *call, a *admin.Admin, u directory.User, n int) error {
-	if !c.sure("end %d sessions of %s and void every grant", n, u.Login) {
+	if !c.sure("end %s of %s and void every grant", several(n, "session", "sessions"), u.Login) {
 		return nil
 	}
 	if err := a.EndSessions(c.ctx, u, c.by()); err != nil {
 		return err
 	}
-	c.say("%s: %d sessions ended, every grant void", u.Login, n)
+	c.say("%s: %s ended, every grant void", u.Login, several(n, "session", "sessions"))
 	return nil
 }
 

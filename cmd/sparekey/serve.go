@@ -34,7 +34,7 @@ func serveCommand(c *call) error {
 		return err
 	}
 	defer p.Close()
-	l, err := net.Listen("tcp", or(cfg.Listen, "127.0.0.1:8080"))
+	l, err := net.Listen("tcp", or(cfg.Listen, sparekey.DefaultListen))
 	if err != nil {
 		return err
 	}

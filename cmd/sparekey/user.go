@@ -10,6 +10,7 @@ import (
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/directory/local"
+	"github.com/sparekey-id/sparekey/internal/admin"
 )
 
 func userCommand(c *call) error {
@@ -59,25 +60,41 @@ func userCommand(c *call) error {
 		}
 		c.say("%s is removed", u.Login)
 	case "set-password":
-		password, generated, err := c.password()
+		if !c.sure("set a password of %s that is good once, sign her out everywhere and void every grant", u.Login) {
+			return nil
+		}
+		password, generated, err := c.password(a)
 		if err != nil {
 			return err
 		}
 		if err := a.SetPassword(c.ctx, u, password, c.by()); err != nil {
 			return err
 		}
-		if generated {
-			c.say("%s", password)
-			fmt.Fprintf(c.errs, "good once: %s has to choose her own at the next sign-in\n", u.Login)
-		}
+		c.handOver(u.Login, password, generated, "next")
 	}
 	return nil
 }
 
+// handOver prints a password that was made up, once.
+func (c *call) handOver(login, password string, generated bool, when string) {
+	if !generated {
+		password = ""
+	}
+	told := struct {
+		Login    string `json:"user"`
+		Password string `json:"password,omitempty"`
+	}{login, password}
+	if c.json(told) || !generated {
+		return
+	}
+	c.say("%s", password)
+	fmt.Fprintf(c.errs, "good once: %s has to choose her own at the %s sign-in\n", login, when)
+}
+
 // password reads one from standard input, or makes one up.
-func (c *call) password() (password string, generated bool, err error) {
+func (c *call) password(a *admin.Admin) (password string, generated bool, err error) {
 	if !c.has("password-stdin") {
-		return local.GeneratePassword(), true, nil
+		return a.GeneratePassword(), true, nil
 	}
 	line, err := bufio.NewReader(c.in).ReadString('\n')
 	if err != nil && err != io.EOF {
@@ -96,23 +113,20 @@ func addUser(c *call) error {
 	}
 	n := local.NewUser{Login: login, Name: c.flag("name", ""), Email: c.flag("email", ""), Phone: c.flag("phone", ""), Groups: c.flags["group"],
 		EmailVerified: c.has("verified"), Privileged: c.has("privileged"), MustChange: true}
-	password, generated, err := c.password()
-	if err != nil {
-		return err
-	}
-	n.Password = password
 	a, done, err := c.tenant()
 	if err != nil {
 		return err
 	}
 	defer done()
+	password, generated, err := c.password(a)
+	if err != nil {
+		return err
+	}
+	n.Password = password
 	if err := a.AddUser(c.ctx, n, c.by()); err != nil {
 		return err
 	}
-	if generated {
-		c.say("%s", password)
-		fmt.Fprintf(c.errs, "good once: %s has to choose her own at the first sign-in\n", login)
-	}
+	c.handOver(login, password, generated, "first")
 	return nil
 }
 

@@ -25,8 +25,8 @@ type Options struct {
 	History int // how many earlier passwords, besides the current one, may not come back: 0 to 24
 }
 
-// maxHistory bounds how many hashes a new password is compared with.
-const maxHistory = 24
+// MostHistory bounds Options.History: how many hashes a new password is compared with.
+const MostHistory = 24
 
 // Local is one embedded directory of one tenant. It is safe for concurrent use.
 type Local struct {
@@ -38,7 +38,7 @@ type Local struct {
 
 // Open gives the directory of that name in the tenant's store. Nothing is read yet; one without users is empty.
 func Open(h *store.Handle, name string, hasher *secret.Hasher, o Options) *Local {
-	return &Local{h, name, hasher, max(0, min(o.History, maxHistory))}
+	return &Local{h, name, hasher, max(0, min(o.History, MostHistory))}
 }
 
 const (

@@ -85,20 +85,21 @@ func (a *Accounts) Open(tx store.Tx, user directory.UserID) (Account, error) {
 	if err != nil || c.Subject != "" {
 		return c, err
 	}
-	_, err = tx.Exec(`INSERT INTO account (tenant, user_id, subject, epoch, created_at, registered_at, skips, snoozed_until, confirmed_at, require_again_at, frozen_until, intent, intent_at)
-		VALUES ($1, $2, $3, 1, $4, 0, 0, 0, 0, 0, 0, '', 0) ON CONFLICT (tenant, user_id) DO NOTHING`,
-		string(user), secret.ID(), store.Micros(tx.Now()))
-	if err != nil {
-		return Account{}, fmt.Errorf("open account: %w", err)
+	if err := a.begin(tx, user); err != nil {
+		return Account{}, err
 	}
 	return a.Load(tx, user)
 }
 
-// BySubject finds the user behind a subject identifier.
-func (a *Accounts) BySubject(tx store.Tx, subject string) (directory.UserID, error) {
-	var user string
-	err := tx.Row(`SELECT user_id FROM account WHERE tenant = $1 AND subject = $2`, subject).Scan(&user)
-	return directory.UserID(user), err
+// begin makes the account of a user who has none.
+func (a *Accounts) begin(tx store.Tx, user directory.UserID) error {
+	_, err := tx.Exec(`INSERT INTO account (tenant, user_id, subject, epoch, created_at, registered_at, skips, snoozed_until, confirmed_at, require_again_at, frozen_until, intent, intent_at)
+		VALUES ($1, $2, $3, 1, $4, 0, 0, 0, 0, 0, 0, '', 0) ON CONFLICT (tenant, user_id) DO NOTHING`,
+		string(user), secret.ID(), store.Micros(tx.Now()))
+	if err != nil {
+		return fmt.Errorf("open account: %w", err)
+	}
+	return nil
 }
 
 func (a *Accounts) set(tx store.Tx, user directory.UserID, assign string, args ...any) error {

@@ -73,7 +73,7 @@ func (a *Accounts) Lock(tx store.Tx, user directory.UserID) (Account, error) {
 	if err != nil || c.Subject != "" {
 		return c, err
 	}
-	if _, err := a.Open(tx, user); err != nil {
+	if err := a.begin(tx, user); err != nil {
 		return Account{}, err
 	}
 	return a.load(tx, user, tx.Locking())

@@ -23,6 +23,7 @@ import (
 
 // Deps are the rooms it acts on.
 type Deps struct {
+	Name      string // the tenant's, as pages show it
 	Store     *store.Handle
 	Directory directory.Directory
 	Policy    *policy.Policy
@@ -81,7 +82,7 @@ func (a *Admin) Holds(ctx context.Context, u directory.User) ([]string, error) {
 			return err
 		}
 		for _, h := range holds {
-			text := fmt.Sprintf("%s: %d failed tries from %s browsers", strings.ReplaceAll(h.For, "_", "-"), h.Failures, map[bool]string{true: "known", false: "unknown"}[h.Known])
+			text := counted(h)
 			if !h.Until.IsZero() {
 				text += ", blocked until " + h.Until.UTC().Format(time.RFC3339)
 			}
@@ -105,6 +106,21 @@ func (a *Admin) Holds(ctx context.Context, u directory.User) ([]string, error) {
 		return err
 	})
 	return words, err
+}
+
+// counted says what counts against a user.
+func counted(h guard.Hold) string {
+	if h.For == "send" {
+		return fmt.Sprintf("mails with a code that were sent: %d", h.Failures)
+	}
+	tries := "1 failed try"
+	if h.Failures != 1 {
+		tries = fmt.Sprintf("%d failed tries", h.Failures)
+	}
+	if h.For == guard.Code {
+		return "codes at sign-in: " + tries
+	}
+	return fmt.Sprintf("%s: %s from %s browsers", strings.ReplaceAll(h.For, "_", "-"), tries, map[bool]string{true: "known", false: "unknown"}[h.Known])
 }
 
 // Unlock lifts throttles and the directory's lock and, where thaw says so, a freeze after "This wasn't me" as well.

@@ -3,6 +3,8 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/directory/local"
@@ -20,11 +22,44 @@ func (a *Admin) local() (*local.Local, error) {
 	return nil, ErrNotEmbedded
 }
 
-// AddUser makes a user of the embedded directory.
+// acceptable holds a password to the tenant's rules, as the pages do: an operator's is no exception.
+func (a *Admin) acceptable(password, login, name, email string) error {
+	mailbox, _, _ := strings.Cut(email, "@")
+	rules, ok := a.Policy.Passwords.Accept(password, a.Name, login, name, mailbox)
+	if ok {
+		return nil
+	}
+	var broken []string
+	for _, r := range rules {
+		if !r.Fail {
+			continue
+		}
+		broken = append(broken, map[string]string{
+			"min_length": fmt.Sprintf("it has fewer than %d characters", r.N), "max_length": fmt.Sprintf("it has more than %d characters", r.N),
+			"common": "it is among the first that are guessed", "contains": "it contains a name of hers or of the tenant's"}[r.Rule])
+	}
+	return fmt.Errorf("password refused: %s", strings.Join(broken, ", "))
+}
+
+// GeneratePassword makes a password that is long enough here, for an operator to hand over.
+func (a *Admin) GeneratePassword() string {
+	password := local.GeneratePassword()
+	for len(password) < a.Policy.Passwords.MinLength {
+		password += "-" + local.GeneratePassword()
+	}
+	return password
+}
+
+// AddUser makes a user of the embedded directory. One without a password cannot sign in yet.
 func (a *Admin) AddUser(ctx context.Context, n local.NewUser, by string) error {
 	l, err := a.local()
 	if err != nil {
 		return err
+	}
+	if n.Password != "" {
+		if err := a.acceptable(n.Password, n.Login, n.Name, n.Email); err != nil {
+			return err
+		}
 	}
 	_, err = l.Add(ctx, n, func(tx store.Tx, u directory.User) error {
 		return a.Journal.Record(tx, audit.Event{Name: audit.OperatorUserAdded, User: string(u.ID), Actor: "operator:" + by})
@@ -80,6 +115,9 @@ func (a *Admin) RemoveUser(ctx context.Context, u directory.User, by string) err
 func (a *Admin) SetPassword(ctx context.Context, u directory.User, password, by string) error {
 	l, err := a.local()
 	if err != nil {
+		return err
+	}
+	if err := a.acceptable(password, u.Login, u.Name, u.Email); err != nil {
 		return err
 	}
 	return l.SetPasswordAnd(ctx, u, password, directory.SetOptions{MustChange: true}, func(tx store.Tx) error {

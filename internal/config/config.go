@@ -48,7 +48,7 @@ func Parse(file string, text []byte, into any, check func(*Source)) error {
 	if target.Kind() != reflect.Pointer || target.Elem().Kind() != reflect.Struct {
 		panic("config: into must be a pointer to a struct")
 	}
-	s := &Source{file: file, folder: filepath.Dir(file), places: map[string]place{"": {1, 1}}, keys: map[string][]string{}, broken: map[string]bool{}}
+	s := &Source{file: file, folder: filepath.Dir(file), places: map[string]place{"": {1, 1}}, broken: map[string]bool{}}
 	root, ok := s.read(text)
 	if !ok {
 		return s.result()

@@ -17,10 +17,6 @@ import (
 // the fault and should say what is expected.
 type Scalar interface{ DecodeConfig(text string) error }
 
-// Defaulter is a type whose values begin filled: Defaults is called on each item of a list, value of a mapping and target of a pointer
-// that is made, before the file's words are read into it.
-type Defaulter interface{ Defaults() }
-
 type decoder struct{ *Source }
 
 // fault marks the value as broken, so that a check of the same value is not heard.
@@ -37,9 +33,6 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	switch into := v.Addr().Interface().(type) {
-	case *Section:
-		d.section(n, into, path)
-		return
 	case *Secret:
 		d.secret(n, into, path)
 		return
@@ -64,7 +57,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if v.IsNil() {
-			v.Set(made(v.Type().Elem()).Addr())
+			v.Set(reflect.New(v.Type().Elem()))
 		}
 		d.value(n, v.Elem(), path)
 	case reflect.Struct:
@@ -73,22 +66,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 		d.entries(n, v, path)
 	case reflect.Slice:
 		d.items(n, v, path)
-	case reflect.Interface:
-		v.SetZero()
-		if any := d.anything(n, path); any != nil {
-			v.Set(reflect.ValueOf(any))
-		}
 	default:
 		d.basic(n, v, path)
 	}
-}
-
-func made(t reflect.Type) reflect.Value {
-	v := reflect.New(t)
-	if with, ok := v.Interface().(Defaulter); ok {
-		with.Defaults()
-	}
-	return v.Elem()
 }
 
 func (d *decoder) fields(n *yaml.Node, v reflect.Value, path string) {
@@ -112,7 +92,7 @@ func (d *decoder) fields(n *yaml.Node, v reflect.Value, path string) {
 		if len(d.faults) < maxFaults {
 			text = unknown(key.Value, names(known))
 		}
-		d.add(Fault{Line: key.Line, Column: key.Column, Path: at, Text: text})
+		d.fault(key, at, "%s", text)
 	})
 }
 
@@ -128,7 +108,7 @@ func (d *decoder) entries(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	d.pairs(n, path, func(key, value *yaml.Node, at string) {
-		name, entry := reflect.ValueOf(key.Value).Convert(v.Type().Key()), made(v.Type().Elem())
+		name, entry := reflect.ValueOf(key.Value).Convert(v.Type().Key()), reflect.New(v.Type().Elem()).Elem()
 		if old := v.MapIndex(name); old.IsValid() {
 			entry.Set(old)
 		}
@@ -168,7 +148,7 @@ func (d *decoder) items(n *yaml.Node, v reflect.Value, path string) {
 	}
 	list := reflect.MakeSlice(v.Type(), 0, len(n.Content))
 	for i, item := range n.Content {
-		entry := made(v.Type().Elem())
+		entry := reflect.New(v.Type().Elem()).Elem()
 		d.value(item, entry, index(path, i))
 		list = reflect.Append(list, entry)
 	}
@@ -248,39 +228,6 @@ func (d *decoder) basic(n *yaml.Node, v reflect.Value, path string) {
 	if err != nil {
 		d.fault(n, path, "%s is expected here, not %s", want, shown(n.Value))
 	}
-}
-
-// anything decodes without a type: mappings, lists, and what YAML takes a plain word for.
-func (d *decoder) anything(n *yaml.Node, path string) (out any) {
-	n = plain(n)
-	switch {
-	case null(n):
-		return nil
-	case n.Kind == yaml.MappingNode:
-		out := map[string]any{}
-		d.pairs(n, path, func(key, value *yaml.Node, at string) { out[key.Value] = d.anything(value, at) })
-		return out
-	case n.Kind == yaml.SequenceNode:
-		list := []any{}
-		for i, item := range n.Content {
-			list = append(list, d.anything(item, index(path, i)))
-		}
-		return list
-	}
-	text, _ := d.text(n, path)
-	switch n.Tag {
-	case "!!bool":
-		return strings.EqualFold(text, "true")
-	case "!!int":
-		if i, err := strconv.ParseInt(text, 10, 64); err == nil {
-			return i
-		}
-	case "!!float":
-		if f, err := strconv.ParseFloat(text, 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {
-			return f
-		}
-	}
-	return text
 }
 
 type unmarshaler struct{ encoding.TextUnmarshaler }

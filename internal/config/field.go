@@ -15,7 +15,6 @@ type field struct {
 	name  string
 	index []int
 	oneof []string
-	doc   string
 	typ   reflect.Type
 }
 
@@ -30,7 +29,7 @@ func fieldsOf(t reflect.Type) (out []field) {
 				out = append(out, inner)
 			}
 		case name != "" && name != "-" && f.IsExported():
-			out = append(out, field{name, []int{i}, strings.Fields(f.Tag.Get("oneof")), f.Tag.Get("doc"), f.Type})
+			out = append(out, field{name, []int{i}, strings.Fields(f.Tag.Get("oneof")), f.Type})
 		}
 	}
 	return out
@@ -62,6 +61,47 @@ func (d *decoder) choice(n *yaml.Node, v reflect.Value, f field, path string) {
 	}
 	for i := range v.Len() {
 		check(plain(n.Content[i]), v.Index(i), index(path, i))
+	}
+}
+
+// Words holds a struct that a program has filled to the words its fields allow, as Load does with a file. What is empty is not said.
+func Words(of any, fault func(path, format string, args ...any)) {
+	words(reflect.ValueOf(of), "", fault)
+}
+
+func words(v reflect.Value, path string, fault func(path, format string, args ...any)) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			words(v.Elem(), path, fault)
+		}
+	case reflect.Map:
+		for _, key := range slices.SortedFunc(slices.Values(v.MapKeys()), func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }) {
+			words(v.MapIndex(key), join(path, key.String()), fault)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			words(v.Index(i), index(path, i), fault)
+		}
+	case reflect.Struct:
+		for _, f := range fieldsOf(v.Type()) {
+			in, at := v.FieldByIndex(f.index), join(path, f.name)
+			if len(f.oneof) > 0 {
+				within(in, at, f.oneof, fault)
+			}
+			words(in, at, fault)
+		}
+	}
+}
+
+// within holds a text, or each of a list, to the words allowed.
+func within(v reflect.Value, path string, allowed []string, fault func(path, format string, args ...any)) {
+	if v.Kind() == reflect.Slice {
+		for i := range v.Len() {
+			within(v.Index(i), index(path, i), allowed, fault)
+		}
+	} else if word := v.String(); word != "" && !slices.Contains(allowed, word) {
+		fault(path, "%q is not one of %s%s", word, strings.Join(allowed, ", "), guess(word, allowed))
 	}
 }
 

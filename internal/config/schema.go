@@ -6,11 +6,8 @@ import (
 	"time"
 )
 
-// Described is a type that writes its own JSON Schema.
-type Described interface{ ConfigSchema() map[string]any }
-
 // Schema returns the JSON Schema (2020-12) of the files that can be decoded into a struct, ready for encoding/json, so that editors
-// can complete and check them. A field's tag `doc:"…"` becomes its description. A ${NAME} may stand for any single value.
+// can complete and check them. A ${NAME} may stand for any single value.
 func Schema(of any) map[string]any {
 	schema := schemaOf(reflect.TypeOf(of))
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -26,11 +23,7 @@ func schemaOf(t reflect.Type) map[string]any {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	switch v := reflect.New(t).Interface().(type) {
-	case Described:
-		return v.ConfigSchema()
-	case *Section:
-		return map[string]any{"type": "object"}
+	switch reflect.New(t).Interface().(type) {
 	case *Secret:
 		return pattern(`^file:.+$`)
 	case *Duration, *time.Duration:
@@ -50,9 +43,6 @@ func schemaOf(t reflect.Type) map[string]any {
 			if len(f.oneof) > 0 {
 				s = oneOf(f)
 			}
-			if f.doc != "" {
-				s["description"] = f.doc
-			}
 			properties[f.name] = s
 		}
 		return map[string]any{"type": []string{"object", "null"}, "properties": properties, "additionalProperties": false}
@@ -66,8 +56,6 @@ func schemaOf(t reflect.Type) map[string]any {
 		return orVariable(map[string]any{"type": "number"})
 	case reflect.String:
 		return map[string]any{"type": []string{"string", "number", "boolean"}} // taken as written
-	case reflect.Interface:
-		return map[string]any{}
 	}
 	return orVariable(map[string]any{"type": "integer"})
 }

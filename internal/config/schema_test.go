@@ -12,11 +12,11 @@ func TestTheSchemaNamesEveryKeyAndNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`"listen":{"description":"where it listens","type":["string","number","boolean"]}`,
+		`"listen":{"type":["string","number","boolean"]}`,
 		`"enum":["sign_in","reset"]`,
 		`"enum":["mandatory","implicit","none"]`,
 		`"everyone":{"anyOf":[{"type":"boolean"}`,
-		`"directories":{"additionalProperties":{"type":"object"}`,
+		`"directories":{"additionalProperties":{"additionalProperties":false,"properties":{"type":`,
 		`"additionalProperties":false`,
 		`"$schema":"https://json-schema.org/draft/2020-12/schema"`,
 		`^file:.+$`,

@@ -10,7 +10,7 @@ import (
 
 // file is the shape of a whole product's config: what the tests read into.
 type file struct {
-	Listen   string             `yaml:"listen" doc:"where it listens"`
+	Listen   string             `yaml:"listen"`
 	Database string             `yaml:"database"`
 	Proxies  []netip.Prefix     `yaml:"trusted_proxies"`
 	Keyring  Path               `yaml:"keyring"`
@@ -38,21 +38,23 @@ type gateway struct {
 }
 
 type tenant struct {
-	Issuer      string             `yaml:"issuer"`
-	Name        string             `yaml:"name"`
-	Languages   []string           `yaml:"languages"`
-	Directories map[string]Section `yaml:"directories"`
-	Policies    []rule             `yaml:"policies"`
+	Issuer      string          `yaml:"issuer"`
+	Name        string          `yaml:"name"`
+	Languages   []string        `yaml:"languages"`
+	Directories map[string]home `yaml:"directories"`
+	Policies    []rule          `yaml:"policies"`
 	Sessions    struct {
 		Idle     Duration      `yaml:"idle"`
 		Absolute time.Duration `yaml:"absolute"`
 	} `yaml:"sessions"`
 	Limits  map[string]Rate `yaml:"limits"`
 	Clients []client        `yaml:"clients"`
-	Extra   any             `yaml:"extra"`
 }
 
-func (t *tenant) Defaults() { t.Sessions.Idle = Duration(8 * time.Hour) }
+type home struct {
+	Type string   `yaml:"type"`
+	URLs []string `yaml:"urls"`
+}
 
 type rule struct {
 	Scope    `yaml:""`
@@ -63,8 +65,6 @@ type rule struct {
 	Hold     *Duration         `yaml:"hold_new_method"`
 	Weight   float64           `yaml:"weight"`
 }
-
-func (r *rule) Defaults() { r.Required = 1 }
 
 // Scope is lent to rule.
 type Scope struct {

@@ -15,8 +15,7 @@ import (
 type Source struct {
 	file, folder string
 	places       map[string]place
-	keys         map[string][]string
-	broken       map[string]bool // paths whose value could not be decoded
+	broken       map[string]bool // paths whose value could not be decoded, unknown keys among them
 	faults       []Fault
 	warnings     []Fault
 	checking     bool // what was found from now on may only follow from a fault before
@@ -42,11 +41,15 @@ func (s *Source) Warn(path, format string, args ...any) {
 // Warnings returns the warnings so far, in the order of the file. The Source may be kept for it after Load.
 func (s *Source) Warnings() []Fault { return sorted(s.warnings) }
 
-// Keys returns the keys of the mapping at a path in the order they are written; nil when there is none.
-func (s *Source) Keys(path string) []string { return s.keys[path] }
-
-// Has reports whether something is written at a path.
-func (s *Source) Has(path string) bool { _, ok := s.places[path]; return ok }
+// Whole reports whether everything written at a path and below it could be read. What several values say together is judged only then.
+func (s *Source) Whole(path string) bool {
+	for p := range s.broken {
+		if below, ok := strings.CutPrefix(p, path); ok && (below == "" || below[0] == '.' || below[0] == '[') {
+			return false
+		}
+	}
+	return true
+}
 
 // Resolve returns a path of the file system, a relative one as seen from the file's folder.
 func (s *Source) Resolve(path string) string {
@@ -83,7 +86,7 @@ func (s *Source) result() error {
 	return sorted(s.faults)
 }
 
-// survey notes the place of every value and the order of keys: a single value stands where it is, a mapping or list in a mapping
+// survey notes the place of every value: a single value stands where it is, a mapping or list in a mapping
 // where its key is. It gives up on what is too deep or too much, so that the decoder need not count.
 func (s *Source) survey(n *yaml.Node, path string, at place, depth int, left *int) bool {
 	*left -= 64 + len(path)
@@ -108,7 +111,6 @@ func (s *Source) survey(n *yaml.Node, path string, at place, depth int, left *in
 				s.add(Fault{Line: key.Line, Column: key.Column, Text: fmt.Sprintf("a key is longer than %d bytes", maxKey)})
 				return false
 			}
-			s.keys[path] = append(s.keys[path], key.Value)
 			if !s.survey(n.Content[i+1], join(path, key.Value), place{key.Line, key.Column}, depth+1, left) {
 				return false
 			}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,6 +24,7 @@ import (
 type App struct {
 	Address string // its own, without a trailing slash
 	Issuers []Issuer
+	Logger  *slog.Logger // what went wrong goes there, and never to the browser
 
 	mu    sync.Mutex
 	users map[string]user  // by session cookie
@@ -231,7 +233,8 @@ func (a *App) signOut(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *App) fail(w http.ResponseWriter, err error) {
-	show(w, http.StatusBadGateway, "fault.html", err.Error())
+	a.Logger.Warn("app", "error", err)
+	show(w, http.StatusBadGateway, "fault.html", nil)
 }
 
 func discover(ctx context.Context, issuer string) (m metadata, err error) {

@@ -23,11 +23,8 @@ const (
 
 // device is the value of the browser's cookie; false: none, a strange one, or more than one, as when somebody planted one.
 func (g *Guard) device(r *http.Request) (string, bool) {
-	found := r.CookiesNamed(g.cookieName())
-	if len(found) != 1 || len(found[0].Value) != 43 {
-		return "", false
-	}
-	return found[0].Value, true
+	value := g.cookie().Value(r)
+	return value, len(value) == 43
 }
 
 func browserKey(device, user string) string { return secret.Digest(device + "/" + user) }
@@ -65,7 +62,7 @@ func (g *Guard) Know(tx store.Tx, r *http.Request, user string) (*http.Cookie, e
 	if err != nil {
 		return nil, fmt.Errorf("know a browser: %w", err)
 	}
-	return g.cookie(device, browserKept), nil
+	return g.cookie().Holding(device, int(browserKept/time.Second)), nil
 }
 
 // crowdOut forgets the browsers used longest ago.

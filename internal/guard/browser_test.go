@@ -69,7 +69,7 @@ func TestABrowserIsKnownToTheUserWhoSignedInFromIt(t *testing.T) {
 		h.Run("A10 not in another tenant", func(t *testing.T) {
 			other := h.open(Options{}, "wakanda")
 			c := *c
-			c.Name = other.cookieName()
+			c.Name = other.cookie().Name()
 			_ = other.db.Read(t.Context(), func(tx store.Tx) error {
 				if other.KnownBrowser(tx, request(&c), "u1") {
 					t.Error("known in another tenant")

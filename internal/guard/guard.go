@@ -7,11 +7,11 @@
 package guard
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/internal/web"
 )
 
 // Options of a tenant's guard.
@@ -73,14 +73,7 @@ func (g *Guard) clock() time.Time {
 	return g.db.Now()
 }
 
-// cookieName follows the issuer: __Host- binds the cookie to this host, path / and TLS (RFC 6265bis §4.1.3.2).
-func (g *Guard) cookieName() string {
-	if g.o.Secure {
-		return "__Host-" + g.o.Cookie + "-device"
-	}
-	return g.o.Cookie + "-device"
-}
-
-func (g *Guard) cookie(value string, age time.Duration) *http.Cookie {
-	return &http.Cookie{Name: g.cookieName(), Value: value, Path: "/", MaxAge: int(age / time.Second), Secure: g.o.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+// cookie is that of a browser somebody has signed in from.
+func (g *Guard) cookie() web.Cookie {
+	return web.Cookie{Base: g.o.Cookie + "-device", Secure: g.o.Secure}
 }

@@ -21,8 +21,10 @@ type ProofOfWork struct {
 const (
 	workBits = 17
 	hotBits  = 6 // 64 times harder
-	mostBits = 30
 )
+
+// MostBits is the hardest a proof of work may be.
+const MostBits = 30
 
 func (ProofOfWork) Kind() string { return "proof_of_work" }
 
@@ -37,7 +39,7 @@ func (w ProofOfWork) Offer(hot bool) (Puzzle, error) {
 	if hot {
 		p.Bits += hotBits
 	}
-	p.Bits = min(p.Bits, mostBits)
+	p.Bits = min(p.Bits, MostBits)
 	p.Show = templates.Captcha{Salt: p.Salt, Bits: p.Bits}
 	return p, nil
 }

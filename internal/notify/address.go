@@ -25,7 +25,7 @@ func sender(from string) (*mail.Address, error) {
 	if bare := strings.TrimSpace(from); err != nil || bare != a.Address && !strings.HasSuffix(bare, "<"+a.Address+">") { // nor a group of one
 		return nil, fmt.Errorf("sender %q is not one address, local@domain", from)
 	}
-	address, ok := mailbox(a.Address)
+	address, ok := Mailbox(a.Address)
 	if !ok {
 		return nil, fmt.Errorf("sender %q is not a plain address, local@domain", from)
 	}
@@ -40,16 +40,16 @@ func domain(from string) string {
 	return "localhost"
 }
 
-// mailbox takes exactly one addr-spec (RFC 5322 §3.4.1) as it travels in SMTP: a dot-atom in ASCII, "@", a host name, which is lowered
+// Mailbox takes exactly one addr-spec (RFC 5322 §3.4.1) as it travels in SMTP: a dot-atom in ASCII, "@", a host name, which is lowered
 // and turned to its ASCII form without any mapping (RFC 5891 §4): a host whose letters merely fold to another's is refused and never
 // written to in that one's place. Display names, groups, lists, comments, quoted local parts, literal networks, spaces and controls are refused
 // (SECURITY UI-04, A11, A39): a recipient is a stored value, so nobody needs them.
-func mailbox(s string) (string, bool) {
+func Mailbox(s string) (string, bool) {
 	local, host, ok := strings.Cut(s, "@")
 	if !ok || len(s) > 254 || len(local) > 64 || !dotAtom(local) {
 		return "", false
 	}
-	host = lowerASCII(host)
+	host = LowerASCII(host)
 	if !ascii(host) {
 		var err error
 		if host, err = idna.Registration.ToASCII(host); err != nil {
@@ -62,8 +62,8 @@ func mailbox(s string) (string, bool) {
 	return local + "@" + host, true
 }
 
-// lowerASCII lowers A to Z and nothing else: other letters' lower case may be an ASCII letter.
-func lowerASCII(s string) string {
+// LowerASCII lowers A to Z and nothing else: other letters' lower case may be an ASCII letter.
+func LowerASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' {
 			return r + 'a' - 'A'

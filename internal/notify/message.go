@@ -18,7 +18,7 @@ func compose(e Envelope, at time.Time) (*gomail.Msg, error) {
 	if err != nil {
 		return nil, err // the config's fault, not the message's: it can be sent when that is mended
 	}
-	to, ok := mailbox(e.To)
+	to, ok := Mailbox(e.To)
 	switch {
 	case !ok:
 		return refuse("the recipient is not one plain address")

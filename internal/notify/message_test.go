@@ -5,8 +5,6 @@ import (
 	"maps"
 	"mime"
 	"net/mail"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +32,7 @@ func TestA39_OnlyOnePlainAddressIsARecipient(t *testing.T) {
 		"ironman@\u017Ftark.example", "ironman@star\u212A.example", "ironman@\uFF53tark.example", "ironman@stark\u3002example", "ironman@st\u00ADark.example", // mapped, these are another's
 	}, hostile...)
 	for _, to := range bad {
-		if got, ok := mailbox(to); ok {
+		if got, ok := Mailbox(to); ok {
 			t.Errorf("%q became the recipient %q", to, got)
 		}
 		e := letterTo(to)
@@ -46,7 +44,7 @@ func TestA39_OnlyOnePlainAddressIsARecipient(t *testing.T) {
 		"ironman@stark.example": "ironman@stark.example", "Iron.Man+sparekey@stark.example": "Iron.Man+sparekey@stark.example",
 		"jürgen": "", "juergen@bücher.example": "juergen@xn--bcher-kva.example", "root@localhost": "root@localhost", "o'neil@x-y.example": "o'neil@x-y.example",
 	} {
-		if got, ok := mailbox(to); got != want || ok != (want != "") {
+		if got, ok := Mailbox(to); got != want || ok != (want != "") {
 			t.Errorf("%q became %q, %v, want %q", to, got, ok, want)
 		}
 	}
@@ -193,7 +191,7 @@ func FuzzZ07_AMessageHasOneRecipientAndTheSameHeader(f *testing.F) {
 			if _, err := m.WriteTo(&b); err != nil {
 				t.Fatal(err)
 			}
-			address, ok := mailbox(to)
+			address, ok := Mailbox(to)
 			if !ok {
 				t.Fatalf("a message was made to %q", to)
 			}
@@ -212,39 +210,5 @@ func TestCheckFromTakesOneSender(t *testing.T) {
 		if err := CheckFrom(from); err == nil {
 			t.Errorf("%q was taken for a sender", from)
 		}
-	}
-}
-
-func TestTheFolderHoldsOneFileAMessage(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "mails")
-	f := &Folder{Path: path}
-	e := letterTo("ironman@stark.example")
-	e.Text, e.HTML = "only text", ""
-	for range 2 { // tried twice, it is still one
-		if err := f.Send(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
-	}
-	files, err := filepath.Glob(filepath.Join(path, "*"))
-	if err != nil || len(files) != 1 || filepath.Base(files[0]) != "abc123@login.example.eml" {
-		t.Fatalf("files %v, %v", files, err)
-	}
-	data, err := os.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	sound(t, string(data), e.Subject, e.To)
-	if info, err := os.Stat(files[0]); err != nil || info.Mode().Perm()&0o077 != 0 {
-		t.Errorf("others may read a message: %v, %v", info.Mode(), err)
-	}
-	e.MessageID = "../../etc/x@login.example"
-	if err := f.Send(t.Context(), e); err != nil && !permanent(err) {
-		t.Error(err)
-	}
-	if outside, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); len(outside) != 1 {
-		t.Errorf("files outside the folder: %v", outside)
-	}
-	if hidden, _ := filepath.Glob(filepath.Join(path, ".*")); len(hidden) != 0 {
-		t.Errorf("files left over: %v", hidden)
 	}
 }

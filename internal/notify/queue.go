@@ -53,7 +53,7 @@ func (o *Outbox) queue(tx store.Tx, m Message) error {
 		return err
 	}
 	id, state, recipient, body := secret.ID(), waiting, []byte{}, []byte{}
-	if to, ok := mailbox(m.To); ok {
+	if to, ok := Mailbox(m.To); ok {
 		plain, err := json.Marshal(letter{Subject: headline(subject), Text: text, HTML: html})
 		if err != nil {
 			return err

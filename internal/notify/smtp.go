@@ -30,37 +30,42 @@ type SMTP struct {
 	TLS      string // "" is mandatory
 	User     string // empty: no authentication
 	Password secret.Text
-	HELO     string         // the name we greet with; empty: the domain of the sender's address
 	Roots    *x509.CertPool // who may vouch for the server; nil: the system's authorities
 	Timeout  time.Duration  // for each answer of the server; the whole may take three times that. 0: 10 s
 	Now      func() time.Time
 }
 
-// Check says what is wrong with the settings, without connecting.
-func (s *SMTP) Check() error {
-	switch {
-	case s.Host == "":
-		return errors.New("smtp: no host")
-	case s.Port < 0 || s.Port > 65535:
-		return fmt.Errorf("smtp: port %d", s.Port)
+// Check names what is wrong with the settings, one by one as the config file calls them, without connecting; nil: nothing.
+func (s *SMTP) Check() map[string]string {
+	faults := map[string]string{}
+	if s.Host == "" {
+		faults["host"] = "is missing"
+	}
+	if s.Port < 0 || s.Port > 65535 {
+		faults["port"] = fmt.Sprintf("%d is not between 1 and 65535", s.Port)
 	}
 	switch s.TLS {
 	case "", Mandatory, Implicit:
 	case None:
-		if ip, err := netip.ParseAddr(s.Host); s.Host != "localhost" && (err != nil || !ip.Unmap().IsLoopback()) {
-			return fmt.Errorf("smtp: tls %q is for a mail server on this machine, and %s is not on it", None, s.Host)
+		if ip, err := netip.ParseAddr(s.Host); s.Host != "" && s.Host != "localhost" && (err != nil || !ip.Unmap().IsLoopback()) {
+			faults["tls"] = fmt.Sprintf("%s is for a mail server on this machine, and %s is not on it", None, s.Host)
 		}
 	default:
-		return fmt.Errorf("smtp: tls %q: want %s, %s or %s", s.TLS, Mandatory, Implicit, None)
+		faults["tls"] = fmt.Sprintf("%q: %s, %s or %s", s.TLS, Mandatory, Implicit, None)
 	}
-	return nil
+	if has := s.Password.Reveal() != ""; s.User != "" && !has {
+		faults["password"] = "is missing"
+	} else if s.User == "" && has {
+		faults["user"] = "is missing: whose password is it?"
+	}
+	return faults
 }
 
 // Send hands the message over. What the server refuses for good (5xx to the recipient or to the message) is a PermanentError;
 // all else, a wrong password included, may be mended and is tried again.
 func (s *SMTP) Send(ctx context.Context, e Envelope) error {
-	if err := s.Check(); err != nil {
-		return err
+	if faults := s.Check(); len(faults) > 0 {
+		return fmt.Errorf("smtp: %v", faults)
 	}
 	now := s.Now
 	if now == nil {
@@ -113,7 +118,7 @@ func (s *SMTP) options(e Envelope, line *line) []gomail.Option {
 	}
 	options := []gomail.Option{
 		gomail.WithPort(cmp.Or(s.Port, ports[mode])), gomail.WithTLSConfig(protect), gomail.WithTLSPolicy(policy), gomail.WithTimeout(line.step),
-		gomail.WithHELO(cmp.Or(s.HELO, domain(e.From))), gomail.WithoutNoop(), gomail.WithoutSMTPUTF8(),
+		gomail.WithHELO(domain(e.From)), gomail.WithoutNoop(), gomail.WithoutSMTPUTF8(),
 		gomail.WithDialContextFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
 			if err := line.dial(ctx, network, address); err != nil || mode != Implicit {
 				return line, err

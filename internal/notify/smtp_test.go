@@ -281,7 +281,7 @@ func TestAMessageTheServerTookIsSentEvenIfItHangsUpThen(t *testing.T) {
 		return "250 ok\r\n", true
 	})
 	sender := s.sender(None)
-	sender.User = ""
+	sender.User, sender.Password = "", ""
 	if err := sender.Send(t.Context(), letterTo("ironman@stark.example")); err != nil {
 		t.Errorf("it would be sent again: %v", err)
 	}
@@ -303,11 +303,13 @@ func TestSettingsThatCannotBeMeantAreRefused(t *testing.T) {
 		{SMTP{Host: "localhost.example.com", TLS: None}, false},
 		{SMTP{Host: "mx.example.com", TLS: "opportunistic"}, false},
 		{SMTP{Host: "mx.example.com", Port: 70000}, false},
+		{SMTP{Host: "mx.example.com", User: "sparekey", Password: "secret"}, true},
+		{SMTP{Host: "mx.example.com", User: "sparekey"}, false},
+		{SMTP{Host: "mx.example.com", Password: "secret"}, false},
 		{SMTP{}, false},
 	} {
-		err := c.s.Check()
-		if (err == nil) != c.ok {
-			t.Errorf("%s %q port %d: %v", c.s.Host, c.s.TLS, c.s.Port, err)
+		if faults := c.s.Check(); (len(faults) == 0) != c.ok {
+			t.Errorf("%s %q port %d: %v", c.s.Host, c.s.TLS, c.s.Port, faults)
 		}
 		if !c.ok {
 			if err := c.s.Send(t.Context(), letterTo("ironman@stark.example")); err == nil {

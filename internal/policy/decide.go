@@ -118,7 +118,7 @@ func (p *Policy) reset(d *Decision, r Rule, f Facts) {
 	usable := p.usable(r, f, identity.Reset)
 	if !p.suffices(r, usable, d.Required) {
 		d.Refuse = TooFew
-		d.say("%d methods are required to reset, %d are usable", d.Required, len(kinds(usable)))
+		d.say("methods required to reset: %d, usable: %d", d.Required, len(kinds(usable)))
 		return
 	}
 	var done []identity.Authenticator
@@ -144,7 +144,7 @@ func (p *Policy) reset(d *Decision, r Rule, f Facts) {
 			d.Choices = append(d.Choices, a)
 		}
 	}
-	d.say("%d of %d methods proven", len(kinds(done)), d.Required)
+	d.say("methods proven: %d of %d", len(kinds(done)), d.Required)
 }
 
 func (p *Policy) manage(d *Decision, r Rule, f Facts) {

@@ -195,11 +195,7 @@ func (p *Policy) Resetting() []Rule {
 
 // possible reports whether what rule r enables is enough for a reset.
 func (p *Policy) possible(r Rule) bool {
-	var all []identity.Authenticator
-	for _, k := range p.Kinds(r, identity.Reset) {
-		all = append(all, identity.Authenticator{Kind: k})
-	}
-	return p.suffices(r, all, r.Required)
+	return p.suffices(r, one(p.Kinds(r, identity.Reset)), r.Required)
 }
 
 // Enabled reports whether rule r lets the kind serve the use.
@@ -243,8 +239,7 @@ func (p *Policy) Effective(u directory.User) (int, Rule) {
 // floor is rule i as it applies to an administrator; i is -1 where none matches.
 func floor(i int, r Rule) Rule {
 	if i < 0 {
-		r = Rule{Methods: map[identity.Kind][]identity.Use{identity.TOTP: nil, identity.Email: nil},
-			SecondFactor: Never, Registration: Registration{AtSignIn: true}, DeadEnd: Neutral, Unlock: true}
+		r = NewRule()
 	}
 	r.Reset, r.Notify = true, true
 	r.Required = max(r.Required, 2)

@@ -17,6 +17,7 @@ import (
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
+	"github.com/sparekey-id/sparekey/internal/web"
 )
 
 // ErrNone says that the browser has no session: no cookie, an unknown or doubled one, idle too long, or past its absolute end.
@@ -71,8 +72,8 @@ func New(h *store.Handle, o Options) *Sessions {
 
 // Current is the session of the browser that sent r, or ErrNone. A storage error is neither.
 func (s *Sessions) Current(tx store.Tx, r *http.Request) (Session, error) {
-	token, ok := s.token(r)
-	if !ok {
+	token := s.cookie().Value(r)
+	if token == "" {
 		return Session{}, ErrNone
 	}
 	return s.get(tx, secret.Digest(token))
@@ -105,7 +106,7 @@ func (s *Sessions) Begin(tx store.Tx, n Session, old string) (*http.Cookie, Sess
 	if err := s.shelf.Add(tx, n.Key, n.User, n.At.Add(s.o.Absolute), n); err != nil {
 		return nil, Session{}, fmt.Errorf("begin session: %w", err)
 	}
-	return s.cookie(token, 0), n, nil
+	return s.cookie().Holding(token, 0), n, nil
 }
 
 // Touch remembers that the session was used. It writes at most once in five minutes (oftener only where Idle is below forty),
@@ -209,7 +210,7 @@ func (s *Sessions) Living(tx store.Tx, key, user string) (Session, error) {
 
 // Expire takes the cookie away from the browser. It does not end the session.
 func (s *Sessions) Expire(w http.ResponseWriter) {
-	http.SetCookie(w, s.cookie("", -1))
+	http.SetCookie(w, s.cookie().Holding("", -1))
 }
 
 func (s *Sessions) get(tx store.Tx, key string) (Session, error) {
@@ -257,28 +258,9 @@ func (s *Sessions) end(v Session) time.Time {
 
 func (s *Sessions) living(v Session) bool { return s.o.Now().Before(s.end(v)) }
 
-func (s *Sessions) name() string {
-	if s.o.Secure {
-		return "__Host-" + s.o.Cookie + "-session"
-	}
-	return s.o.Cookie + "-session"
-}
-
-// cookie has no Domain and no lifetime: it stays on this host and goes with the browser (OWASP Session Management).
-func (s *Sessions) cookie(value string, age int) *http.Cookie {
-	return &http.Cookie{Name: s.name(), Value: value, Path: "/", MaxAge: age, Secure: s.o.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
-}
-
-// token is the value of the one session cookie. Two different ones mean that somebody planted one: neither counts.
-func (s *Sessions) token(r *http.Request) (string, bool) {
-	var value string
-	for _, c := range r.CookiesNamed(s.name()) {
-		if c.Quoted || c.Value == "" || value != "" && value != c.Value {
-			return "", false
-		}
-		value = c.Value
-	}
-	return value, value != ""
+// cookie has no lifetime of its own: it goes with the browser (OWASP Session Management).
+func (s *Sessions) cookie() web.Cookie {
+	return web.Cookie{Base: s.o.Cookie + "-session", Secure: s.o.Secure}
 }
 
 func union(a, b []string) []string {

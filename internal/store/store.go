@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Options of a store. The zero value is good.
@@ -78,18 +80,33 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 		db.log = slog.New(slog.DiscardHandler)
 	}
 	var err error
-	switch {
-	case strings.HasPrefix(url, "sqlite:"):
-		db.engine, db.fresh, err = openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"), db)
-	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+	if err := CheckURL(url); err != nil {
+		return nil, err
+	}
+	if file, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		db.engine, db.fresh, err = openSQLite(ctx, file, db)
+	} else {
 		db.engine, db.fresh, err = openPostgres(ctx, url, db)
-	default:
-		err = errors.New("database: want sqlite:PATH or postgres://…") // what was given may hold a password
 	}
 	if err != nil {
 		return nil, err
 	}
 	return db, nil
+}
+
+// CheckURL says what is wrong with a store's url, without opening anything and without repeating a password.
+func CheckURL(url string) error {
+	file, sqlite := strings.CutPrefix(url, "sqlite:")
+	switch {
+	case sqlite && file == "":
+		return errors.New("a path is missing after sqlite:")
+	case sqlite:
+		return nil
+	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+		_, err := pgxpool.ParseConfig(url)
+		return err // pgx leaves the password out
+	}
+	return errors.New("must begin with sqlite: or postgres://") // what was given may hold a password
 }
 
 // Fresh reports whether this Open made the schema. Then, and only then, a key ring may be made.

@@ -52,16 +52,6 @@ func (m *Metrics) Observe(name string, value float64, labels ...string) {
 	}
 }
 
-// Gauge shows what f returns whenever the metrics are read. A gauge given twice keeps its first f.
-func (m *Metrics) Gauge(name string, f func() float64, labels ...string) {
-	if m == nil {
-		return
-	}
-	if full := series(name, labels); m.admit(full) {
-		m.set.GetOrCreateGauge(full, f)
-	}
-}
-
 // ServeHTTP shows the set and the process's own figures. It belongs on a listener of its own.
 func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")

@@ -1,6 +1,6 @@
 // Package web is the porch every request passes before it reaches a wing: limits, safe headers, the content security policy,
-// the real client address, cross-origin protection, one event a request, strict reading of forms and local addresses,
-// metrics and health. It owns no route, no page and no cookie, and never logs a query, a cookie or a body.
+// the real client address, cross-origin protection, one event a request, strict reading of forms,
+// the rule of cookies, metrics and health. It owns no route, no page and no cookie, and never logs a query, a cookie or a body.
 package web
 
 import (
