@@ -207,7 +207,12 @@ func (t *turn) showFinish() (templates.Page, error) {
 	if t.flow.Kind == Reset {
 		return templates.Unlock{Frame: t.frame()}, nil
 	}
-	return templates.AllSet{Frame: t.frame(), Methods: t.rows()}, nil
+	return t.allSet(), nil
+}
+
+// allSet lists what counts. What was suspended is shown where it can be deleted.
+func (t *turn) allSet() templates.Page {
+	return templates.AllSet{Frame: t.frame(), Methods: slices.DeleteFunc(t.rows(), func(r templates.MethodRow) bool { return r.Suspended })}
 }
 
 func (t *turn) actFinish() error { return t.advance(nil) }

@@ -411,7 +411,7 @@ func (t *turn) showConfirm() (templates.Page, error) {
 	if t.flow.Kind == Manage {
 		return t.showDelete()
 	}
-	return templates.AllSet{Frame: t.frame(), Methods: t.rows()}, nil
+	return t.allSet(), nil
 }
 
 func (t *turn) actConfirm() error {

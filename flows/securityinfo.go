@@ -172,11 +172,11 @@ func (f *Flows) securityInfoPost(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// task begins the flow of a change. An authenticator that is not hers is not found.
+// task begins the flow of a change. An authenticator that is not hers is not found, and one that is suspended can only be deleted.
 func (f *Flows) task(w http.ResponseWriter, r *http.Request, v *visit, t Task) (string, error) {
 	switch t.Do {
 	case "change", "delete", "default":
-		if !v.turn.holds(t.ID) {
+		if a, ok := v.turn.holds(t.ID); !ok || a.Suspended && t.Do != "delete" {
 			return "", store.ErrNotFound
 		}
 	case "add":
@@ -202,13 +202,13 @@ func (f *Flows) task(w http.ResponseWriter, r *http.Request, v *visit, t Task) (
 	return n.where(), nil
 }
 
-func (t *turn) holds(id string) bool {
+func (t *turn) holds(id string) (identity.Authenticator, bool) {
 	for _, a := range t.held {
 		if a.ID == id {
-			return true
+			return a, true
 		}
 	}
-	return false
+	return identity.Authenticator{}, false
 }
 
 // endSessions signs out here, elsewhere or everywhere. It takes no proof: ending is always safe.
