@@ -20,6 +20,16 @@ type stoppable struct {
 	Authenticator string           `json:"authenticator,omitempty"`
 	Event         string           `json:"event"`
 	At            time.Time        `json:"at"`
+	Used          time.Time        `json:"used,omitzero"` // zero: not yet
+}
+
+// password reports whether the change was one of the password.
+func (s stoppable) password() bool {
+	switch s.Event {
+	case "password_reset", "password_changed", "password_may_have_changed":
+		return true
+	}
+	return false
 }
 
 // letter is what every mail of a flow carries.

@@ -59,7 +59,7 @@ func (f *Flows) Oops(w http.ResponseWriter, r *http.Request, reason string, stat
 	fr := f.frame(r, f.browser(r))
 	page := templates.Oops{Frame: fr, Reason: reason, Reference: reference(web.RequestID(r))}
 	switch reason {
-	case "expired", "foreign", "not_found":
+	case "expired", "foreign", "not_found", "link":
 		page.Again = f.Prefix + "/security-info"
 	}
 	f.render(w, r, page, status)

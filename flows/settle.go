@@ -31,7 +31,7 @@ func (f *Flows) settle(ctx context.Context, user directory.UserID, flow string) 
 			return err
 		}
 		letter := f.letter(u, "")
-		letter.NotMe, err = f.alarm(tx, user, "password_reset", "")
+		letter.NotMe, err = f.alarm(tx, user, "password_may_have_changed", "")
 		if err != nil {
 			return err
 		}

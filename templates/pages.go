@@ -254,8 +254,13 @@ type (
 		What string // the event: "method_added", …
 		At   time.Time
 	}
-	// NotMeDone says what was done.
-	NotMeDone struct{ Frame }
+	// NotMeDone says what was done, and what comes next.
+	NotMeDone struct {
+		Frame
+		What         string // the event, as in NotMe
+		Used         bool   // she opened a link that had acted before
+		SecurityInfo string // address; empty: she cannot get there now
+	}
 	// SignOut asks before it ends the session: actions sign_out, back.
 	SignOut struct {
 		Frame
@@ -271,7 +276,7 @@ type (
 		Here   string // address to go on at once the wait is over; empty: Back is the way
 		Back   string
 	}
-	// Oops is every error page: Reason is a catalogue key "oops.<reason>": expired, foreign, not_found, bad_request, too_large, unavailable, denied, client, redirect_uri, internal.
+	// Oops is every error page: Reason is a catalogue key "oops.<reason>": expired, foreign, not_found, link, bad_request, too_large, unavailable, denied, client, redirect_uri, internal.
 	Oops struct {
 		Frame
 		Reason    string

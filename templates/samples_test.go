@@ -112,7 +112,10 @@ func samples() []sample {
 		{"dead_end.sign_in", DeadEnd{Frame: frame(), Reference: "7F3K-9QPL", Other: true, Return: true}},
 		{"not_me.password", NotMe{Frame: frame(nobody), What: "password_reset", At: today.Add(-26 * time.Hour)}},
 		{"not_me", NotMe{Frame: frame(nobody), What: "method_added", At: today.Add(-26 * time.Hour)}},
-		{"not_me_done", NotMeDone{frame(nobody)}},
+		{"not_me.unsure", NotMe{Frame: frame(nobody), What: "password_may_have_changed", At: today.Add(-26 * time.Hour)}},
+		{"not_me_done", NotMeDone{Frame: frame(nobody), What: "method_added", SecurityInfo: "/avengers/security-info"}},
+		{"not_me_done.password", NotMeDone{Frame: frame(nobody), What: "password_reset"}},
+		{"not_me_done.used", NotMeDone{Frame: frame(nobody), What: "reset_begun", Used: true, SecurityInfo: "/avengers/security-info"}},
 		{"sign_out", SignOut{Frame: frame(), Login: "ironman", Client: "Mission Wiki"}},
 		{"signed_out", SignedOut{frame(nobody)}},
 		{"wait.sign_in", Wait{Frame: frame(), Reason: "sign_in", Until: today.Add(59 * time.Second), Back: "/avengers/flow/k3jx"}},
@@ -120,6 +123,7 @@ func samples() []sample {
 		{"wait.password", Wait{Frame: frame(), Reason: "password", Here: "/avengers/flow/r8sd"}},
 		{"wait.reset_held", Wait{Frame: frame(), Reason: "reset_held", Until: today.Add(30 * time.Minute), Here: "/avengers/flow/r8sd", Back: "/avengers/flow/k3jx"}},
 		{"oops.expired", Oops{Frame: frame(nobody), Reason: "expired", Again: "/avengers/security-info"}},
+		{"oops.link", Oops{Frame: frame(nobody), Reason: "link", Reference: "7F3K-9QPL", Again: "/avengers/security-info"}},
 		{"oops.internal", Oops{Frame: frame(nobody, func(f *Frame) { f.Accent, f.Logo = "", "/avengers/assets/logo-1.png" }), Reason: "internal", Reference: "7F3K-9QPL"}},
 		{"form_post", FormPost{Frame: frame(nobody), Target: "https://wiki.example.com/callback", Fields: [][2]string{{"code", "c0de"}, {"state", "xyz"}, {"iss", "https://login.example.com/avengers"}}}},
 	}
@@ -152,7 +156,8 @@ func mailSamples() []mailSample {
 		{"method_removed", MethodRemoved{l, "email", "t•••@stark.example"}},
 		{"account_unlocked", AccountUnlocked{l}},
 		{"administrator_reset", AdministratorReset{l, "pepper"}},
-		{"not_me_acted", NotMeActed{quiet}},
+		{"not_me_acted", NotMeActed{quiet, "method_added"}},
+		{"not_me_acted.password", NotMeActed{quiet, "password_reset"}},
 	}
 }
 
