@@ -157,13 +157,20 @@ func (t *turn) ask(choice, address string) error {
 		return t.rejected(err)
 	}
 	asking := &Asking{Kind: m.Kind(), Choice: choice, Address: address, Prompt: prompt, State: state}
-	if was := t.flow.hidden.Asking; was != nil && was.Choice == choice && t.Now().Before(was.Prompt.Resend) {
+	was := t.flow.hidden.Asking
+	again := was != nil && was.Choice == choice && !was.Prompt.Resend.IsZero()
+	if again && t.Now().Before(was.Prompt.Resend) {
 		return t.problemUntil("code", "resend_soon", was.Prompt.Resend)
 	}
 	t.flow.hidden.Asking = asking
 	sends := prompt.Shape == templates.AskCode && !prompt.Resend.IsZero()
 	if sends {
-		t.flow.Notice = "code_sent"
+		switch {
+		case again && t.flow.Kind == Reset:
+			t.flow.Notice = "code_perhaps_sent" // whether it was is for the address' owner alone
+		case again:
+			t.flow.Notice = "code_sent"
+		}
 		if len(messages) == 0 {
 			messages = []notify.Message{t.nobodysCode()}
 		}

@@ -75,7 +75,7 @@ const (
 type Prompt struct {
 	Shape   Shape
 	Kind    string
-	Hint    string        // masked destination: "i•••@stark.example"
+	Hint    string        // destination: masked, "i•••@stark.example", or as it was typed
 	QR      template.HTML // ShowSecret: an inline <svg>, made by method from its own seed
 	Key     string        // ShowSecret: in groups of four
 	URI     template.URL  // ShowSecret: otpauth: link

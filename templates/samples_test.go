@@ -59,6 +59,7 @@ var (
 	secret = Prompt{Shape: ShowSecret, Kind: "totp", QR: qr, Key: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", URI: "otpauth://totp/The%20Avengers:ironman?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=The%20Avengers"}
 	app    = Prompt{Shape: AskCode, Kind: "totp"}
 	mailed = Prompt{Shape: AskCode, Kind: "email", Hint: "t•••@stark.example", Resend: today.Add(8 * time.Second), Expires: today.Add(5 * time.Minute)}
+	typed  = Prompt{Shape: AskCode, Kind: "email", Hint: "tony@stark.example", Resend: today.Add(8 * time.Second), Expires: today.Add(5 * time.Minute)}
 )
 
 func samples() []sample {
@@ -74,9 +75,9 @@ func samples() []sample {
 		{"prove.totp.problem", Prove{Frame: frame(step(1, 2), func(f *Frame) {
 			f.Problem = Problem{Field: "code", Key: "problem.used_code", Until: today.Add(12 * time.Second)}
 		}), Purpose: "reset", Prompt: app, Other: true, None: true, Back: true}},
-		{"prove.email", Prove{Frame: frame(step(1, 2), notice("code_sent")), Purpose: "reset", Prompt: mailed, Other: true, None: true, Back: true}},
-		{"prove.address.nobody", Prove{Frame: frame(step(1, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAddress, Kind: "email"}, None: true}},
-		{"prove.address", Prove{Frame: frame(step(1, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAddress, Kind: "email", Hint: "t•••@stark.example"}, Other: true, None: true, Back: true}},
+		{"prove.email", Prove{Frame: frame(notice("code_sent")), Purpose: "manage", Prompt: mailed, Other: true, None: true, Back: true}},
+		{"prove.email.reset", Prove{Frame: frame(step(1, 2), notice("code_perhaps_sent")), Purpose: "reset", Prompt: typed, Other: true, None: true, Back: true}},
+		{"prove.address", Prove{Frame: frame(step(1, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAddress, Kind: "email"}, Other: true, None: true, Back: true}},
 		{"prove.password", Prove{Frame: frame(), Purpose: "manage", Prompt: Prompt{Shape: AskSecret, Kind: "password"}, Back: true}},
 		{"prove.questions", Prove{Frame: frame(step(2, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAnswers, Kind: "questions", Ask: []string{"What was the name of your first robot?", "Where did you build it?"}}, Back: true}},
 		{"prove.passkey", Prove{Frame: frame(), Purpose: "sign_in", Prompt: Prompt{Shape: AskCeremony, Kind: "passkey", Options: []byte(`{"challenge":"AAAA"}`)}, Other: true, Back: true}},

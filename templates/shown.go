@@ -46,14 +46,13 @@ func (v *view) How() template.HTML {
 	p := v.prompt()
 	switch {
 	case p.Shape == AskAddress:
-		if p.Hint == "" {
-			return v.H("prove.address_how_nobody")
-		}
-		return v.H("prove.address_how", p.Hint)
+		return v.H("prove.address_how")
 	case p.Kind == "totp":
 		return v.words.plainHTML("prove.totp_how", v.Tenant)
-	case p.Kind == "email" && p.Hint == "":
-		return v.H("prove.email_how_nobody")
+	case p.Kind == "email" && v.ForReset() && p.Hint == "":
+		return v.H("prove.email_perhaps")
+	case p.Kind == "email" && v.ForReset():
+		return v.H("prove.email_perhaps_to", p.Hint)
 	}
 	return v.H(v.words.known("prove", p.Kind+"_how"), p.Hint)
 }
