@@ -63,3 +63,56 @@ func TestAllSetListsWhatCounts(t *testing.T) {
 		t.Errorf("%d methods are listed, used first: %q", n, b.marked("used first"))
 	}
 }
+
+func TestEveryChangeOfSecurityInfoIsAnnouncedOnce(t *testing.T) {
+	h := open(t)
+	b := withEmail(t, h)
+	said := func() string {
+		return first(b.last.body, `(?s)<p class="notice" role="status">(.*?)</p>`)
+	}
+	for _, c := range []struct {
+		deed func()
+		want string
+	}{
+		{func() { b.addEmail("tony@tower.example", 1) }, "Your method was added."},
+		{func() {
+			b.manage("action", "change", "id", b.ids("email")[0])
+			b.post("email", "tony@away.example", "action", "next")
+			b.post("code", h.code(1, "tony@away.example"), "action", "verify")
+		}, "Your method was changed."},
+		{func() {
+			b.manage("action", "delete", "id", b.ids("email")[0])
+			b.post("action", "delete")
+		}, "Your method was deleted."},
+		{func() { b.manage("action", "default", "id", b.ids("email")[0]) }, "Another method is used first now."},
+		{func() {
+			b.manage("action", "password")
+			b.post("old", password, "new", renewed, "confirm", renewed, "action", "next")
+		}, "Your password was changed."},
+	} {
+		c.deed()
+		b.want("Security info")
+		if got := said(); got != c.want {
+			t.Errorf("%s says %q, not %q", b.last.url, got, c.want)
+		}
+		if b.get("/avengers/security-info"); said() != "" {
+			t.Errorf("%q is said again", said())
+		}
+	}
+	b.post("action", "password")
+	for b.last.h1() == "Verify it’s you" || b.last.h1() == "Sign in" {
+		b.post("action", "back")
+	}
+	if b.last.h1() == "Choose a new password" {
+		b.post("action", "back")
+	}
+	b.want("Security info")
+	if said() != "" {
+		t.Errorf("going back is announced as %q", said())
+	}
+	for _, word := range []string{"method_stolen", "other", "<b>x</b>", "skipped"} {
+		if b.get("/avengers/security-info?done=" + word); said() != "" {
+			t.Errorf("?done=%s says %q", word, said())
+		}
+	}
+}

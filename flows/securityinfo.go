@@ -117,11 +117,16 @@ func (f *Flows) securityInfo(w http.ResponseWriter, r *http.Request) {
 	f.render(w, r, page, http.StatusOK)
 }
 
-// noticeOf shows, once, what the flow the browser comes from has done: the word is one of ours or it is nothing.
+// noticeOf is what the flow the browser comes from has done: the word is one of ours or it is nothing.
 func noticeOf(r *http.Request) string {
-	switch n := r.URL.Query().Get("done"); n {
-	case "method_added", "method_changed", "method_removed", "password_changed", "default_changed", "signed_out":
+	n := r.URL.Query().Get("done")
+	if n == "signed_out" {
 		return n
+	}
+	for _, said := range doneBy {
+		if n == said {
+			return n
+		}
 	}
 	return ""
 }

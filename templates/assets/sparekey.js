@@ -25,6 +25,12 @@
     if (h1) h1.focus({ preventScroll: true });
   }
 
+  // What a page says on its arrival is put there once more, since not every screen reader tells what was there before it looked.
+  all('.notice[role=status] span', (span) => setTimeout(() => { span.textContent = String(span.textContent); }, 500));
+
+  // What was done is said once: not again after a reload.
+  if (/^\?done=\w+$/.test(location.search)) history.replaceState(null, '', location.pathname);
+
   // A form goes out once. What holds it back for a while gives back a promise.
   const holds = new WeakMap();
   document.addEventListener('submit', (e) => {
