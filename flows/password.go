@@ -158,7 +158,7 @@ func (t *turn) showWait(err error) (templates.Page, error) {
 	if !errors.As(err, &wait) {
 		return nil, err
 	}
-	t.render(templates.Wait{Frame: t.frame(), Reason: string(t.flow.Kind), Until: wait.Until, Back: t.back()}, http.StatusTooManyRequests)
+	t.render(templates.Wait{Frame: t.frame(), Reason: string(t.flow.Kind), Until: wait.Until, Back: t.back(), Reference: reference(t.flow.ID)}, http.StatusTooManyRequests)
 	return nil, nil
 }
 

@@ -148,7 +148,7 @@ func (t *turn) actRefused() error {
 
 // showHold says how long a reset waits while resets are under attack in the whole tenant.
 func (t *turn) showHold() (templates.Page, error) {
-	return templates.Wait{Frame: t.frame(), Reason: "reset_held", Until: t.decision.NotBefore, Here: t.here(), Back: t.back()}, nil
+	return templates.Wait{Frame: t.frame(), Reason: "reset_held", Until: t.decision.NotBefore, Here: t.here(), Back: t.back(), Reference: reference(t.flow.ID)}, nil
 }
 
 func (t *turn) actHold() error { return errAgain }

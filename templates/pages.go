@@ -271,10 +271,11 @@ type (
 	// Wait says when to come back.
 	Wait struct {
 		Frame
-		Reason string // catalogue key "wait.<reason>": sign_in, reset, reset_held, password
-		Until  time.Time
-		Here   string // address to go on at once the wait is over; empty: Back is the way
-		Back   string
+		Reason    string // catalogue key "wait.<reason>": sign_in, reset, reset_held, password
+		Until     time.Time
+		Here      string // address to go on at once the wait is over; empty: Back is the way
+		Back      string
+		Reference string // empty: none
 	}
 	// Oops is every error page: Reason is a catalogue key "oops.<reason>": expired, foreign, not_found, link, bad_request, too_large, unavailable, denied, client, redirect_uri, internal.
 	Oops struct {

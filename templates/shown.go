@@ -156,6 +156,12 @@ func (v *view) Sub(m MethodRow) string {
 	return strings.Join(parts, " · ")
 }
 
+// IsLong reports whether a wait takes so long that she does something else meanwhile.
+func (v *view) IsLong() bool {
+	p, _ := v.P.(Wait)
+	return (p.Reason == "reset" || p.Reason == "reset_held") && !p.Until.IsZero()
+}
+
 // Oops gives title or text of an error page.
 func (v *view) Oops(what string) string {
 	p, _ := v.P.(Oops)
