@@ -18,7 +18,7 @@ import (
 )
 
 func (t *turn) showPassword() (templates.Page, error) {
-	page := templates.SignInPassword{Frame: t.frame(), Login: t.flow.Login, Client: t.flow.Request.ClientName, Reset: t.resetAddress()}
+	page := templates.SignInPassword{Frame: t.proving(), Login: t.flow.Login, Client: t.flow.Request.ClientName, Reset: t.resetAddress()}
 	_, puzzle, err := t.signInTrial("")
 	if err != nil {
 		return nil, err
@@ -112,6 +112,7 @@ func (t *turn) actPassword() error {
 			return err
 		}
 	}
+	t.oneMore()
 	err = t.advance(func(tx store.Tx) error {
 		if _, err := t.current(tx); err != nil {
 			return err

@@ -71,7 +71,7 @@ func samples() []sample {
 		{"account", Account{Frame: frame(), Login: "ironman", Name: "Tony Stark", Client: "Mission Wiki"}},
 		{"choose.reset", Choose{Frame: frame(step(1, 2)), Purpose: "reset", Choices: ways, None: true}},
 		{"choose.manage", Choose{Frame: frame(wrong("choose", "problem.choose")), Purpose: "manage", Choices: ways}},
-		{"prove.totp", Prove{Frame: frame(), Purpose: "sign_in", Prompt: app, Back: true}},
+		{"prove.totp", Prove{Frame: frame(step(2, 2), notice("one_more")), Purpose: "sign_in", Prompt: app, Back: true}},
 		{"prove.totp.problem", Prove{Frame: frame(step(1, 2), func(f *Frame) {
 			f.Problem = Problem{Field: "code", Key: "problem.used_code", Until: today.Add(12 * time.Second)}
 		}), Purpose: "reset", Prompt: app, Other: true, None: true, Back: true}},
