@@ -41,6 +41,7 @@ type Flow struct {
 	Renewed    bool             `json:"renewed,omitempty"`    // the password was set
 	Registered bool             `json:"registered,omitempty"` // security info was committed in this flow
 	Dead       bool             `json:"dead,omitempty"`       // "I can’t use any of these"
+	Told       bool             `json:"told,omitempty"`       // the journal knows of the dead end
 	Done       bool             `json:"done,omitempty"`
 
 	Outcome *identity.Authentication `json:"outcome,omitempty"`

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -109,7 +110,13 @@ func (t *turn) actWhat() error {
 }
 
 // showRefused is the dead end. At sign-in it is left by another account; a way back to the choices is left to whoever came by her own wish.
+// However she came here, the journal has it once: her reference number leads an operator there.
 func (t *turn) showRefused() (templates.Page, error) {
+	if !t.flow.Told {
+		if err := t.tellDeadEnd(); err != nil && !errors.Is(err, store.ErrChanged) { // changed: another tab has told it
+			return nil, err
+		}
+	}
 	page := templates.DeadEnd{Frame: t.frame(), Reference: reference(t.flow.ID)}
 	switch {
 	case t.flow.Kind == SignIn:
@@ -174,8 +181,17 @@ func (t *turn) holdBack(deed func(store.Tx) error) func(store.Tx) error {
 // dead ends the flow at "Ask your administrator". The flow's id is the reference number the operator finds in the journal.
 func (t *turn) dead() error {
 	t.flow.Dead = true
-	detail := map[string]string{"reason": string(t.flow.Refused)}
-	return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, t.event("dead_end", detail)) })
+	return t.tellDeadEnd()
+}
+
+// tellDeadEnd journals the dead end, and why she is there as far as anything is known of it.
+func (t *turn) tellDeadEnd() error {
+	why := t.decision.Refuse
+	if why == "" {
+		why = t.flow.Refused
+	}
+	t.flow.Told = true
+	return t.journalled(audit.DeadEnd, map[string]string{"reason": string(why)})
 }
 
 // back is where a reset came from.
