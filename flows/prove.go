@@ -29,7 +29,7 @@ func (t *turn) showProve() (templates.Page, error) {
 	}
 	asking := t.flow.hidden.Asking
 	if asking == nil || !t.offered(asking.Choice) {
-		page := templates.Choose{Frame: t.proving(), Purpose: string(t.flow.purpose()), None: true}
+		page := templates.Choose{Frame: t.proving(), Purpose: string(t.flow.purpose()), None: true, Back: t.hasBack(nil), Account: t.flow.Kind == SignIn}
 		for _, c := range t.choices() {
 			label := c.Label
 			if t.flow.Kind == Reset && c.Kind == identity.Email {
@@ -40,7 +40,18 @@ func (t *turn) showProve() (templates.Page, error) {
 		return page, nil
 	}
 	return templates.Prove{Frame: t.proving(), Purpose: string(t.flow.purpose()), Prompt: asking.Prompt,
-		Other: len(t.choices()) > 1, None: true, Back: t.flow.Kind == Manage}, nil
+		Other: len(t.choices()) > 1, None: true, Back: t.hasBack(asking), Account: t.flow.Kind == SignIn}, nil
+}
+
+// hasBack reports whether Back leads anywhere from the question that stands; nil: from the choice of one.
+func (t *turn) hasBack(asking *Asking) bool {
+	switch {
+	case t.flow.Kind != Reset:
+		return t.flow.Kind == Manage
+	case asking != nil && (asking.Address != "" || len(t.choices()) > 1):
+		return true
+	}
+	return len(t.flow.Proofs) == 0
 }
 
 // proving is the frame of a page that asks for a proof. It says which of how many this is, where there are more than one.
@@ -132,10 +143,18 @@ func (t *turn) actProve() error {
 	}
 	switch t.action() {
 	case "back":
-		if t.flow.Kind == Manage {
+		switch t.flow.Kind {
+		case Manage:
 			return t.leave()
+		case Reset:
+			return t.resetBack(asking)
 		}
-		t.flow.hidden.Asking = nil
+		return errAgain
+	case "different_account":
+		if t.flow.Kind != SignIn {
+			return errAgain
+		}
+		t.forgetUser()
 		return t.commit(nil)
 	case "other":
 		t.flow.hidden.Asking = nil

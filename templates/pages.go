@@ -140,14 +140,16 @@ type (
 		Frame
 		Login, Name, Client string
 	}
-	// Choose lists ways to prove: field choose; actions next, none ("I can’t use any of these"), back.
+	// Choose lists ways to prove: field choose; actions next, none ("I can’t use any of these"), back, different_account (when Account).
 	Choose struct {
 		Frame
 		Purpose string // sign_in | reset | unlock | manage; picks the h1: "Verify it’s you" or "Get back into your account"
 		Choices []Choice
 		None    bool
+		Back    bool
+		Account bool
 	}
-	// Prove shows one Prompt: its field; actions verify, resend, other (when there are more ways), none, back.
+	// Prove shows one Prompt: its field; actions verify, resend, other (when there are more ways), none, back, different_account (when Account).
 	Prove struct {
 		Frame
 		Purpose string
@@ -155,6 +157,7 @@ type (
 		Other   bool
 		None    bool
 		Back    bool
+		Account bool
 	}
 	// NewPassword asks for one twice: fields new, confirm (and old when Old); action next.
 	NewPassword struct {
@@ -226,7 +229,7 @@ type (
 		Captcha *Captcha
 		Back    string
 	}
-	// ResetWhat asks what is wrong: field what = forgot (preset) | locked; action next.
+	// ResetWhat asks what is wrong: field what = forgot (preset) | locked; actions next, back.
 	ResetWhat struct{ Frame }
 	// ResetDone closes a reset: a link to sign in.
 	ResetDone struct {

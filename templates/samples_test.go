@@ -69,9 +69,9 @@ func samples() []sample {
 		{"sign_in_password", SignInPassword{Frame: frame(), Login: "ironman", Client: "Mission Wiki", Reset: "/avengers/reset"}},
 		{"sign_in_password.problem", SignInPassword{Frame: frame(wrong("password", "problem.wrong_password")), Login: "ironman", Client: "Mission Wiki", Reset: "/avengers/reset", Captcha: puzzle}},
 		{"account", Account{Frame: frame(), Login: "ironman", Name: "Tony Stark", Client: "Mission Wiki"}},
-		{"choose.reset", Choose{Frame: frame(step(1, 2)), Purpose: "reset", Choices: ways, None: true}},
-		{"choose.manage", Choose{Frame: frame(wrong("choose", "problem.choose")), Purpose: "manage", Choices: ways}},
-		{"prove.totp", Prove{Frame: frame(step(2, 2), notice("one_more")), Purpose: "sign_in", Prompt: app, Back: true}},
+		{"choose.reset", Choose{Frame: frame(step(1, 2)), Purpose: "reset", Choices: ways, None: true, Back: true}},
+		{"choose.manage", Choose{Frame: frame(wrong("choose", "problem.choose")), Purpose: "manage", Choices: ways, None: true, Back: true}},
+		{"prove.totp", Prove{Frame: frame(step(2, 2), notice("one_more")), Purpose: "sign_in", Prompt: app, Other: true, None: true, Account: true}},
 		{"prove.totp.problem", Prove{Frame: frame(step(1, 2), func(f *Frame) {
 			f.Problem = Problem{Field: "code", Key: "problem.used_code", Until: today.Add(12 * time.Second)}
 		}), Purpose: "reset", Prompt: app, Other: true, None: true, Back: true}},
@@ -80,7 +80,7 @@ func samples() []sample {
 		{"prove.address", Prove{Frame: frame(step(1, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAddress, Kind: "email"}, Other: true, None: true, Back: true}},
 		{"prove.password", Prove{Frame: frame(), Purpose: "manage", Prompt: Prompt{Shape: AskSecret, Kind: "password"}, Back: true}},
 		{"prove.questions", Prove{Frame: frame(step(2, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAnswers, Kind: "questions", Ask: []string{"What was the name of your first robot?", "Where did you build it?"}}, Back: true}},
-		{"prove.passkey", Prove{Frame: frame(), Purpose: "sign_in", Prompt: Prompt{Shape: AskCeremony, Kind: "passkey", Options: []byte(`{"challenge":"AAAA"}`)}, Other: true, Back: true}},
+		{"prove.passkey", Prove{Frame: frame(), Purpose: "sign_in", Prompt: Prompt{Shape: AskCeremony, Kind: "passkey", Options: []byte(`{"challenge":"AAAA"}`)}, Other: true, None: true, Account: true}},
 		{"new_password.reset", NewPassword{Frame: frame(step(2, 2)), Purpose: "reset", Login: "ironman", Rules: rules}},
 		{"new_password.problem", NewPassword{Frame: frame(step(2, 2), wrong("new", "problem.password")), Purpose: "due", Login: "ironman", Rules: []Rule{rules[0], rules[1], {Key: "rule.contains", Check: "not_contain", Value: "ironman", Failed: true}}}},
 		{"new_password.change", NewPassword{Frame: frame(wrong("confirm", "problem.confirm")), Purpose: "change", Old: true, Login: "ironman", Rules: rules}},

@@ -78,6 +78,8 @@ var mutants = []mutant{
 		".", one("TestA01_NoStepOfAResetCanBeSkipped", "TestA01_WhateverIsPostedAPasswordIsSetByItsGatesAlone")},
 	{"as many gates as the rule wants (A01)", "internal/policy/decide.go", `d.Enough = p.suffices(r, done, d.Required)`, `d.Enough = len(done) > 0`,
 		".", one("TestA01_NoStepOfAResetCanBeSkipped", "TestA01_WhateverIsPostedAPasswordIsSetByItsGatesAlone")},
+	{"a proof keeps its name (A01)", "flows/prove.go", `return len(t.flow.Proofs) == 0`, `return true`,
+		".", one("TestAResetNeverBringsAProofToAnotherName")},
 	{"a reset ends the user's others (RS-11)", "flows/flows.go", "\t\t_, err := f.shelf.DropOwned(tx, string(user))\n\t\treturn err", "\t\treturn nil",
 		".", one("TestA01_WhateverIsPostedAPasswordIsSetByItsGatesAlone")},
 	{"a form has each field once (A02)", "internal/web/form.go", `case len(values) != 1:`, `case len(values) > 2:`,
