@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // marked are the methods on the page that bear a mark, by name.
@@ -114,5 +115,38 @@ func TestEveryChangeOfSecurityInfoIsAnnouncedOnce(t *testing.T) {
 		if b.get("/avengers/security-info?done=" + word); said() != "" {
 			t.Errorf("?done=%s says %q", word, said())
 		}
+	}
+}
+
+func TestTheWordsOfAChangeFitIt(t *testing.T) {
+	h := open(t)
+	b := withEmail(t, h)
+	heading := func() string { return first(b.last.body, `(?s)<h2 class="title">(.*?)</h2>`) }
+	b.manage("action", "change", "id", b.ids("email")[0])
+	if heading() != "Your new e-mail address" {
+		t.Errorf("a change of the address is headed %q", heading())
+	}
+	b.manage("action", "add")
+	b.pick("email")
+	if heading() != "Add your e-mail address" {
+		t.Errorf("a further address is headed %q", heading())
+	}
+	b.manage("action", "password")
+	b.post("old", "not-the-one-i-have", "new", renewed, "confirm", renewed, "action", "next")
+	if got := b.last.error(); got != "That is not your current password. Try again." {
+		t.Errorf("a wrong current password meets %q", got)
+	}
+	h.clock.Advance(11 * time.Minute)
+	b.get("/avengers/security-info")
+	b.post("action", "add")
+	b.post("password", "not-the-one-i-have", "action", "sign_in")
+	if got := b.last.error(); got != "That is not your current password. Try again." {
+		t.Errorf("a wrong password before a change meets %q", got)
+	}
+	b.get("/avengers/security-info")
+	b.post("action", "sign_out_everywhere")
+	b.want("You are signed out")
+	if !strings.Contains(b.last.body, `class="primary" href="/avengers/security-info">Sign in</a>`) {
+		t.Error("no way to sign in anew")
 	}
 }

@@ -98,6 +98,9 @@ func (t *turn) actPassword() error {
 			return err
 		}
 		t.flow.Problem = templates.Problem{Field: "password", Key: "problem.wrong_password"}
+		if t.flow.Kind == Manage {
+			t.flow.Problem.Key = "problem.wrong_current" // she typed no user name
+		}
 		return t.journalled(audit.ProofWrong, map[string]string{"kind": string(identity.Password)})
 	case err != nil:
 		_ = attempt.GiveBack(t.ctx)

@@ -66,7 +66,7 @@ func (s *Set) Mail(lang string, m Mail) (subject, text, html string, err error) 
 		out.Facts = append(out.Facts, [2]string{w.text("mail.when"), w.moment(l.At, time.Time{})})
 	}
 	if l.Where != "" {
-		out.Facts = append(out.Facts, [2]string{w.text("mail.where"), line(l.Where)})
+		out.Facts = append(out.Facts, [2]string{w.text("mail.where"), w.place(line(l.Where))})
 	}
 	if w.has(key + ".after") {
 		out.After = append(out.After, w.text(key+".after", args...))
@@ -132,6 +132,15 @@ func (s *Set) method(w *words, kind, label string) string {
 		return name
 	}
 	return name + " (" + label + ")"
+}
+
+// place says where a deed came from: "Firefox on Linux · 192.0.2.7".
+func (w *words) place(where string) string {
+	browser, network, ok := strings.Cut(where, " · ")
+	if !ok {
+		return where
+	}
+	return w.agent(browser) + " · " + network
 }
 
 // line makes one line of a value: no control, no line or paragraph separator, no change of writing direction.

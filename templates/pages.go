@@ -197,6 +197,7 @@ type (
 		Frame
 		Prompt Prompt
 		Other  bool
+		Change bool // it takes the place of one she has
 	}
 	// AllSet lists what is registered: action done.
 	AllSet struct {
@@ -269,8 +270,11 @@ type (
 		Frame
 		Login, Client string
 	}
-	// SignedOut is the last page.
-	SignedOut struct{ Frame }
+	// SignedOut is the last page: a link to sign in.
+	SignedOut struct {
+		Frame
+		SignIn string // address to sign in anew; empty: none
+	}
 	// Wait says when to come back.
 	Wait struct {
 		Frame

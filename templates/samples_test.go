@@ -31,6 +31,11 @@ func frame(edit ...func(*Frame)) Frame {
 
 func nobody(f *Frame) { f.Who = "" }
 
+// endless is a name of 300 letters without a place to break it.
+var endless = strings.Repeat("Wolfeschlegelsteinhausenbergerdorff", 9)[:300]
+
+func long(f *Frame) { f.Tenant, f.Who = endless, endless }
+
 func step(at, of int) func(*Frame) { return func(f *Frame) { f.At, f.Of = at, of } }
 
 func wrong(field, key string, args ...any) func(*Frame) {
@@ -92,6 +97,7 @@ func samples() []sample {
 		{"register.show", Register{Frame: frame(step(2, 3)), Prompt: secret, Other: true}},
 		{"register.code", Register{Frame: frame(step(3, 3), wrong("code", "problem.wrong_code")), Prompt: app, Other: true}},
 		{"register.address", Register{Frame: frame(step(1, 2)), Prompt: Prompt{Shape: AskAddress, Kind: "email"}}},
+		{"register.address.change", Register{Frame: frame(step(1, 2)), Prompt: Prompt{Shape: AskAddress, Kind: "email"}, Change: true}},
 		{"register.mailed", Register{Frame: frame(step(2, 2)), Prompt: mailed}},
 		{"all_set", AllSet{Frame: frame(step(3, 3)), Methods: []MethodRow{newApp}}},
 		{"security_info", SecurityInfo{Frame: frame(func(f *Frame) { f.Who = "Tony Stark · ironman" }, notice("method_added")), Name: "Tony Stark", Login: "ironman",
@@ -118,7 +124,7 @@ func samples() []sample {
 		{"not_me_done.password", NotMeDone{Frame: frame(nobody), What: "password_reset"}},
 		{"not_me_done.used", NotMeDone{Frame: frame(nobody), What: "reset_begun", Used: true, SecurityInfo: "/avengers/security-info"}},
 		{"sign_out", SignOut{Frame: frame(), Login: "ironman", Client: "Mission Wiki"}},
-		{"signed_out", SignedOut{frame(nobody)}},
+		{"signed_out", SignedOut{Frame: frame(nobody), SignIn: "/avengers/security-info"}},
 		{"wait.sign_in", Wait{Frame: frame(), Reason: "sign_in", Until: today.Add(59 * time.Second), Back: "/avengers/flow/k3jx"}},
 		{"wait.reset", Wait{Frame: frame(), Reason: "reset", Until: today.Add(20 * time.Hour), Back: "/avengers/flow/k3jx", Reference: "7F3K-9QPL-2WXZ"}},
 		{"wait.password", Wait{Frame: frame(), Reason: "password", Here: "/avengers/flow/r8sd"}},
@@ -126,13 +132,22 @@ func samples() []sample {
 		{"oops.expired", Oops{Frame: frame(nobody), Reason: "expired", Again: "/avengers/security-info"}},
 		{"oops.link", Oops{Frame: frame(nobody), Reason: "link", Reference: "7F3K-9QPL", Again: "/avengers/security-info"}},
 		{"oops.internal", Oops{Frame: frame(nobody, func(f *Frame) { f.Accent, f.Logo = "", "/avengers/assets/logo-1.png" }), Reason: "internal", Reference: "7F3K-9QPL"}},
+		{"long.account", Account{Frame: frame(long), Login: endless, Name: endless, Client: endless}},
+		{"long.dead_end", DeadEnd{Frame: frame(long), Reference: endless, Back: "/avengers/reset"}},
+		{"long.prove", Prove{Frame: frame(long), Purpose: "reset", Prompt: Prompt{Shape: AskCode, Kind: "email", Hint: endless + "@stark.example"}, Other: true, None: true, Back: true}},
+		{"long.security_info", SecurityInfo{Frame: frame(long), Name: endless, Login: endless, HasPassword: true, Addable: true,
+			Methods:  []MethodRow{{ID: "m2", Kind: "email", Label: endless, Added: today, ResetOnly: true, Deletable: true}},
+			Devices:  []Device{{ID: "d1", Agent: endless, Network: endless, Seen: today, This: true}},
+			Activity: []Activity{{At: today, Event: "sign_in.ok", Network: endless}}}},
+		{"long.sign_out", SignOut{Frame: frame(long), Login: endless, Client: endless}},
+		{"long.sign_in_password", SignInPassword{Frame: frame(long), Login: endless, Client: endless}},
 		{"form_post", FormPost{Frame: frame(nobody), Target: "https://wiki.example.com/callback", Fields: [][2]string{{"code", "c0de"}, {"state", "xyz"}, {"iss", "https://login.example.com/avengers"}}}},
 	}
 }
 
 func letterOf() Letter {
 	return Letter{Tenant: "The Avengers", Accent: "#8a1c24", Help: "mailto:help@example.com", Name: "Tony Stark", Login: "ironman", At: today,
-		NotMe: "https://login.example.com/avengers/not-me?t=abc", SecurityInfo: "https://login.example.com/avengers/security-info", Where: "Chrome on Linux, 192.0.2.7"}
+		NotMe: "https://login.example.com/avengers/not-me?t=abc", SecurityInfo: "https://login.example.com/avengers/security-info", Where: "Chrome on Linux · 192.0.2.7"}
 }
 
 type mailSample struct {

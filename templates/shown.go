@@ -68,7 +68,12 @@ func (v *view) Intro(suffix string) string {
 }
 
 // RegisterHeading names the step of a registration.
-func (v *view) RegisterHeading() string { return v.T(v.step("", "register.other_intro")) }
+func (v *view) RegisterHeading() string {
+	if p, _ := v.P.(Register); p.Change && p.Prompt.Kind == "email" && p.Prompt.Shape == AskAddress {
+		return v.T("register.email_change")
+	}
+	return v.T(v.step("", "register.other_intro"))
+}
 
 // RegisterHow tells what to do in that step.
 func (v *view) RegisterHow() template.HTML {

@@ -230,8 +230,22 @@ func TestMatchPicksTheBestAllowedLanguage(t *testing.T) {
 
 func TestAnUnknownLanguageMeansEnglish(t *testing.T) {
 	s := newTestSet(t)
-	doc := document(t, render(t, s, SignedOut{frame(func(f *Frame) { f.Lang = "tlh" })}))
+	doc := document(t, render(t, s, SignedOut{Frame: frame(func(f *Frame) { f.Lang = "tlh" })}))
 	if attr(tags(doc, "html")[0], "lang") != "en" || textOf(tags(doc, "h1")[0]) != "You are signed out" {
 		t.Error("not English, or not said to be")
+	}
+}
+
+func TestABrowserIsNamedInTheLanguageOfThePageAndOfTheMail(t *testing.T) {
+	s := newTestSet(t)
+	for lang, want := range map[string]string{"en": "Chrome on Linux", "de": "Chrome unter Linux"} {
+		page := SecurityInfo{Frame: frame(func(f *Frame) { f.Lang = lang }), Devices: []Device{{Agent: "Chrome on Linux", Network: "192.0.2.7", Seen: today}}}
+		if text := textOf(document(t, render(t, s, page))); !strings.Contains(text, want) {
+			t.Errorf("%s: %q", lang, text)
+		}
+		_, text, _, err := s.Mail(lang, PasswordReset{letterOf()})
+		if err != nil || !strings.Contains(text, ": "+want+" · 192.0.2.7\n") {
+			t.Errorf("%s: %q %v", lang, text, err)
+		}
 	}
 }
