@@ -296,5 +296,5 @@ func (t *turn) rows() []templates.MethodRow {
 
 func row(p *policy.Policy, rule policy.Rule, a identity.Authenticator) templates.MethodRow {
 	return templates.MethodRow{ID: a.ID, Kind: string(a.Kind), Label: a.Label, Added: a.BoundAt, Used: a.UsedAt, Default: a.Default,
-		ResetOnly: !p.Traits[a.Kind].For(identity.SignIn), Suspended: a.Suspended, Deletable: true}
+		ResetOnly: !p.Traits[a.Kind].For(identity.SignIn), Suspended: a.Suspended}
 }

@@ -25,11 +25,10 @@ type Frame struct {
 // Problem says what went wrong with what was sent, in the end-user's words.
 // Field names the input it belongs to (or choose, what, captcha); empty, or not on the page: it stands above the form.
 type Problem struct {
-	Field  string
-	Key    string    // catalogue key, "problem.wrong_code"; all are in words/en.yaml below "problem", an unknown one reads like problem.other
-	Args   []any     // numbers, strings, times
-	Until  time.Time // when trying again makes sense; zero: now
-	Number string    // reference number for the operator; empty: none
+	Field string
+	Key   string    // catalogue key, "problem.wrong_code"; all are in words/en.yaml below "problem", an unknown one reads like problem.other
+	Args  []any     // numbers, strings, times
+	Until time.Time // when trying again makes sense; zero: now
 }
 
 // Page is one of the structs below. Its file is pages/<snake_case_of_the_type>.html.
@@ -63,12 +62,10 @@ type Choice struct {
 type Shape string
 
 const (
-	AskSecret   Shape = "secret"   // a password: field password
-	AskCode     Shape = "code"     // a one-time code: field code
-	AskAddress  Shape = "address"  // an address to type: field email
-	ShowSecret  Shape = "show"     // a QR code and a key to take over; nothing to type
-	AskAnswers  Shape = "answers"  // questions: fields answer.0 …
-	AskCeremony Shape = "ceremony" // the browser's own dialogue (WebAuthn)
+	AskSecret  Shape = "secret"  // a password: field password
+	AskCode    Shape = "code"    // a one-time code: field code
+	AskAddress Shape = "address" // an address to type: field email
+	ShowSecret Shape = "show"    // a QR code and a key to take over; nothing to type
 )
 
 // Prompt is what a method asks, in few shapes, so that most methods need no HTML of their own.
@@ -79,10 +76,8 @@ type Prompt struct {
 	QR      template.HTML // ShowSecret: an inline <svg>, made by method from its own seed
 	Key     string        // ShowSecret: in groups of four
 	URI     template.URL  // ShowSecret: otpauth: link
-	Ask     []string
-	Options []byte
-	Resend  time.Time // when another code may be sent; zero: nothing is sent
-	Expires time.Time // when the code stops counting: told on the page, with a warning a minute before; zero: not told
+	Resend  time.Time     // when another code may be sent; zero: nothing is sent
+	Expires time.Time     // when the code stops counting: told on the page, with a warning a minute before; zero: not told
 }
 
 // MethodRow is an authenticator as its owner sees it.
@@ -92,8 +87,6 @@ type MethodRow struct {
 	Default         bool      // asked first
 	ResetOnly       bool
 	Suspended       bool
-	Deletable       bool
-	Lost            bool // it has a button "I no longer have this" (action lost)
 }
 
 // Device is one place where the user is signed in.
@@ -125,7 +118,6 @@ type (
 	SignInName struct {
 		Frame
 		Login, Client string
-		Captcha       *Captcha
 		Reset         string // address of "Can’t access your account?"; empty: none
 	}
 	// SignInPassword asks for the password: fields password (and username, hidden for password managers); action sign_in or back.
@@ -175,11 +167,6 @@ type (
 		SkipLeft  int      // -1: no limit by count; 0 and SkipUntil zero: no skip
 		SkipUntil time.Time
 		MaySkip   bool
-	}
-	// Reconfirm asks "Is this still right?" once in a while: actions looks_good, change, and different_account.
-	Reconfirm struct {
-		Frame
-		Methods []MethodRow
 	}
 	// RegisterChoose lists the methods that can be set up: field choose; actions next, back.
 	RegisterChoose struct {
@@ -306,7 +293,6 @@ func (Choose) page()          {}
 func (Prove) page()           {}
 func (NewPassword) page()     {}
 func (MoreInformation) page() {}
-func (Reconfirm) page()       {}
 func (RegisterChoose) page()  {}
 func (RegisterIntro) page()   {}
 func (Register) page()        {}

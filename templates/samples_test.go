@@ -45,8 +45,8 @@ func wrong(field, key string, args ...any) func(*Frame) {
 func notice(key string) func(*Frame) { return func(f *Frame) { f.Notice = key } }
 
 var (
-	appRow  = MethodRow{ID: "m1", Kind: "totp", Label: "Authenticator app", Added: today.AddDate(0, -9, -20), Used: today.Add(-3 * time.Hour), Default: true, Deletable: true, Lost: true}
-	mailRow = MethodRow{ID: "m2", Kind: "email", Label: "t•••@stark.example", Added: today.AddDate(0, 0, -1), ResetOnly: true, Deletable: true}
+	appRow  = MethodRow{ID: "m1", Kind: "totp", Label: "Authenticator app", Added: today.AddDate(0, -9, -20), Used: today.Add(-3 * time.Hour), Default: true}
+	mailRow = MethodRow{ID: "m2", Kind: "email", Label: "t•••@stark.example", Added: today.AddDate(0, 0, -1), ResetOnly: true}
 	newApp  = MethodRow{ID: "m1", Kind: "totp", Label: "Authenticator app", Added: today.Add(-5 * time.Second), Default: true}
 
 	puzzle = &Captcha{Kind: "proof_of_work", ID: "ticket", Salt: "c2FsdHNhbHRzYWx0c2FsdA", Bits: 16, Wait: 15}
@@ -70,7 +70,7 @@ var (
 func samples() []sample {
 	return []sample{
 		{"sign_in_name", SignInName{Frame: frame(nobody), Client: "Mission Wiki", Reset: "/avengers/reset"}},
-		{"sign_in_name.problem", SignInName{Frame: frame(nobody, wrong("username", "problem.name_missing")), Client: "Mission Wiki", Reset: "/avengers/reset", Captcha: puzzle}},
+		{"sign_in_name.problem", SignInName{Frame: frame(nobody, wrong("username", "problem.name_missing")), Client: "Mission Wiki", Reset: "/avengers/reset"}},
 		{"sign_in_password", SignInPassword{Frame: frame(), Login: "ironman", Client: "Mission Wiki", Reset: "/avengers/reset"}},
 		{"sign_in_password.problem", SignInPassword{Frame: frame(wrong("password", "problem.wrong_password")), Login: "ironman", Client: "Mission Wiki", Reset: "/avengers/reset", Captcha: puzzle}},
 		{"account", Account{Frame: frame(), Login: "ironman", Name: "Tony Stark", Client: "Mission Wiki"}},
@@ -84,28 +84,25 @@ func samples() []sample {
 		{"prove.email.reset", Prove{Frame: frame(step(1, 2), notice("code_perhaps_sent")), Purpose: "reset", Prompt: typed, Other: true, None: true, Back: true}},
 		{"prove.address", Prove{Frame: frame(step(1, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAddress, Kind: "email"}, Other: true, None: true, Back: true}},
 		{"prove.password", Prove{Frame: frame(), Purpose: "manage", Prompt: Prompt{Shape: AskSecret, Kind: "password"}, Back: true}},
-		{"prove.questions", Prove{Frame: frame(step(2, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAnswers, Kind: "questions", Ask: []string{"What was the name of your first robot?", "Where did you build it?"}}, Back: true}},
-		{"prove.passkey", Prove{Frame: frame(), Purpose: "sign_in", Prompt: Prompt{Shape: AskCeremony, Kind: "passkey", Options: []byte(`{"challenge":"AAAA"}`)}, Other: true, None: true, Account: true}},
-		{"new_password.reset", NewPassword{Frame: frame(step(2, 2)), Purpose: "reset", Login: "ironman", Rules: rules}},
-		{"new_password.problem", NewPassword{Frame: frame(step(2, 2), wrong("new", "problem.password")), Purpose: "due", Login: "ironman", Rules: []Rule{rules[0], rules[1], {Key: "rule.contains", Check: "not_contain", Value: "ironman", Failed: true}}}},
+		{"new_password.reset", NewPassword{Frame: frame(), Purpose: "reset", Login: "ironman", Rules: rules}},
+		{"new_password.problem", NewPassword{Frame: frame(wrong("new", "problem.contains")), Purpose: "due", Login: "ironman", Rules: []Rule{rules[0], rules[1], {Key: "rule.contains", Check: "not_contain", Value: "ironman", Failed: true}}}},
 		{"new_password.change", NewPassword{Frame: frame(wrong("confirm", "problem.confirm")), Purpose: "change", Old: true, Login: "ironman", Rules: rules}},
 		{"more_information", MoreInformation{Frame: frame(), Needs: []string{"totp"}, Missing: 1}},
 		{"more_information.skip", MoreInformation{Frame: frame(), Needs: []string{"totp", "email"}, Missing: 1, MaySkip: true, SkipLeft: 2, SkipUntil: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)}},
-		{"reconfirm", Reconfirm{Frame: frame(), Methods: []MethodRow{appRow, mailRow}}},
-		{"register_choose", RegisterChoose{Frame: frame(step(1, 3)), Choices: []Choice{{"totp", "totp", ""}, {"email", "email", ""}}}},
+		{"register_choose", RegisterChoose{Frame: frame(), Choices: []Choice{{"totp", "totp", ""}, {"email", "email", ""}}}},
 		{"register_intro", RegisterIntro{Frame: frame(step(1, 3)), Kind: "totp", Other: true}},
 		{"register.show", Register{Frame: frame(step(2, 3)), Prompt: secret, Other: true}},
 		{"register.code", Register{Frame: frame(step(3, 3), wrong("code", "problem.wrong_code")), Prompt: app, Other: true}},
 		{"register.address", Register{Frame: frame(step(1, 2)), Prompt: Prompt{Shape: AskAddress, Kind: "email"}}},
 		{"register.address.change", Register{Frame: frame(step(1, 2)), Prompt: Prompt{Shape: AskAddress, Kind: "email"}, Change: true}},
 		{"register.mailed", Register{Frame: frame(step(2, 2)), Prompt: mailed}},
-		{"all_set", AllSet{Frame: frame(step(3, 3)), Methods: []MethodRow{newApp}}},
+		{"all_set", AllSet{Frame: frame(), Methods: []MethodRow{newApp}}},
 		{"security_info", SecurityInfo{Frame: frame(func(f *Frame) { f.Who = "Tony Stark · ironman" }, notice("method_added")), Name: "Tony Stark", Login: "ironman",
 			HasPassword: true, PasswordChangedAt: today.AddDate(0, -3, 0), Methods: []MethodRow{appRow, mailRow}, Addable: true,
 			Devices:  []Device{{ID: "d1", Agent: "Chrome on Linux", Network: "192.0.2.7", Seen: today, This: true}, {ID: "d2", Agent: "Safari on iPhone", Network: "198.51.100.23", Seen: today.AddDate(0, 0, -1)}},
 			Activity: []Activity{{At: today.Add(-time.Minute), Event: "method.bound", Network: "192.0.2.7"}, {At: today.AddDate(0, 0, -3), Event: "sign_in.ok", Network: "192.0.2.7"}, {At: today.AddDate(0, -2, 0), Event: "unheard.of"}}}},
-		{"security_info.frozen", SecurityInfo{Frame: frame(), Login: "ironman", HasPassword: true, Addable: true, Frozen: true, Methods: []MethodRow{{ID: "m3", Kind: "email", Label: "x•••@evil.example", Added: today.Add(-time.Hour), Suspended: true, Deletable: true}}}},
-		{"security_info.thawing", SecurityInfo{Frame: frame(), Login: "ironman", HasPassword: true, Addable: true, Thawing: true, Methods: []MethodRow{appRow, {ID: "m3", Kind: "email", Label: "x•••@evil.example", Added: today.Add(-time.Hour), Suspended: true, Deletable: true}}}},
+		{"security_info.frozen", SecurityInfo{Frame: frame(), Login: "ironman", HasPassword: true, Addable: true, Frozen: true, Methods: []MethodRow{{ID: "m3", Kind: "email", Label: "x•••@evil.example", Added: today.Add(-time.Hour), Suspended: true}}}},
+		{"security_info.thawing", SecurityInfo{Frame: frame(), Login: "ironman", HasPassword: true, Addable: true, Thawing: true, Methods: []MethodRow{appRow, {ID: "m3", Kind: "email", Label: "x•••@evil.example", Added: today.Add(-time.Hour), Suspended: true}}}},
 		{"confirm_delete", ConfirmDelete{Frame: frame(), Method: mailRow}},
 		{"confirm_delete.replace", ConfirmDelete{Frame: frame(), Method: appRow, Replace: true}},
 		{"reset_name", ResetName{Frame: frame(nobody), Login: "ironman", Captcha: puzzle, Back: "/avengers/flow/k3jx"}},
@@ -136,7 +133,7 @@ func samples() []sample {
 		{"long.dead_end", DeadEnd{Frame: frame(long), Reference: endless, Back: "/avengers/reset"}},
 		{"long.prove", Prove{Frame: frame(long), Purpose: "reset", Prompt: Prompt{Shape: AskCode, Kind: "email", Hint: endless + "@stark.example"}, Other: true, None: true, Back: true}},
 		{"long.security_info", SecurityInfo{Frame: frame(long), Name: endless, Login: endless, HasPassword: true, Addable: true,
-			Methods:  []MethodRow{{ID: "m2", Kind: "email", Label: endless, Added: today, ResetOnly: true, Deletable: true}},
+			Methods:  []MethodRow{{ID: "m2", Kind: "email", Label: endless, Added: today, ResetOnly: true}},
 			Devices:  []Device{{ID: "d1", Agent: endless, Network: endless, Seen: today, This: true}},
 			Activity: []Activity{{At: today, Event: "sign_in.ok", Network: endless}}}},
 		{"long.sign_out", SignOut{Frame: frame(long), Login: endless, Client: endless}},

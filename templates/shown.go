@@ -3,7 +3,6 @@ package templates
 import (
 	"encoding/json"
 	"html/template"
-	"strconv"
 	"strings"
 )
 
@@ -178,8 +177,6 @@ func (v *view) Oops(what string) string {
 
 func (v *view) captcha() *Captcha {
 	switch p := v.P.(type) {
-	case SignInName:
-		return p.Captcha
 	case SignInPassword:
 		return p.Captcha
 	case ResetName:
@@ -218,14 +215,5 @@ func dataURL(data, kind string) template.URL {
 	}
 	return template.URL(data)
 }
-
-// Answer prepares the input for the i-th question.
-func (v *view) Answer(i int, question string) Field {
-	name := "answer." + strconv.Itoa(i)
-	return v.tell(Field{Name: name, ID: "answer-" + strconv.Itoa(i), Label: question, Type: "text", Complete: "off", Required: true, Max: 200})
-}
-
-// Ceremony is what the browser's own dialogue needs.
-func (v *view) Ceremony() string { return string(v.prompt().Options) }
 
 func (w *words) has(key string) bool { _, ok := w.entries[key]; return ok }

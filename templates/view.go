@@ -106,7 +106,6 @@ var fields = map[string]Field{
 	"confirm":  {Complete: "new-password", Type: "password", Toggle: true, Max: 4096},
 	"code":     {Complete: "one-time-code", Type: "text", Mode: "numeric", Code: true, Max: 64},
 	"email":    {Complete: "email", Type: "email", Mode: "email", Max: 320},
-	"phone":    {Complete: "tel", Type: "tel", Mode: "tel", Max: 40},
 }
 
 // Field prepares an input. The first one on a page gets the focus, unless a problem needs it more.

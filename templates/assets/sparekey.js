@@ -149,19 +149,6 @@
 
   all('form[data-auto-submit]', (form) => HTMLFormElement.prototype.submit.call(form));
 
-  // The browser's own dialogue (WebAuthn): opened by the primary button, its answer posted as JSON.
-  all('[data-ceremony]', (div) => {
-    const form = div.closest('form'), field = form.elements.namedItem('credential');
-    holds.set(form, () => {
-      if (field.value || !window.PublicKeyCredential) return null;
-      const options = JSON.parse(div.dataset.ceremony), P = PublicKeyCredential;
-      const asked = options.user
-        ? navigator.credentials.create({ publicKey: P.parseCreationOptionsFromJSON(options) })
-        : navigator.credentials.get({ publicKey: P.parseRequestOptionsFromJSON(options) });
-      return asked.then((credential) => { field.value = JSON.stringify(credential.toJSON()); });
-    });
-  });
-
   all('[data-captcha]', (box) => {
     const puzzle = JSON.parse(box.dataset.captcha), form = box.closest('form'), field = form.elements.namedItem('captcha');
     const [title, how] = [box.querySelector('b'), box.querySelector('small')], bar = box.querySelector('progress');
