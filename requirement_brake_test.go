@@ -22,11 +22,11 @@ func TestRS04_WhileTheTenantIsUnderAttackAResetByOneProofWaits(t *testing.T) {
 		r := h.browser()
 		r.beginReset("ironman")
 		r.proveApp(b.key)
-		r.want("Please wait a moment")
+		r.wantWait(h.clock.Now().Add(policy.HotWait))
 		link := linkOf(h.await(1, to("tony@stark.example", "was begun")))
 		r.post("new", renewed, "confirm", renewed, "action", "next")
 		r.get(r.last.url.String())
-		r.want("Please wait a moment")
+		r.wantWait(h.clock.Now().Add(policy.HotWait))
 		owner := h.browser()
 		if owner.signIn("ironman", password); owner.last.query("code") == "" {
 			t.Error("sign-in waits as well")
@@ -49,7 +49,7 @@ func TestRS04_WhileTheTenantIsUnderAttackAResetByOneProofWaits(t *testing.T) {
 			h.clock.Advance(policy.HotWait - time.Second)
 			h.siege(3)
 			r.get(r.last.url.String())
-			r.want("Please wait a moment")
+			r.wantWait(h.clock.Now().Add(time.Second))
 			h.clock.Advance(time.Second)
 			r.get(r.last.url.String())
 			r.want("Choose a new password")
@@ -61,7 +61,7 @@ func TestRS04_WhileTheTenantIsUnderAttackAResetByOneProofWaits(t *testing.T) {
 			r := h.browser()
 			r.beginReset("ironman")
 			r.proveApp(b.key)
-			r.want("Please wait a moment")
+			r.wantWait(h.clock.Now().Add(policy.HotWait))
 			if err := h.admin("avengers").UnlockMany(t.Context(), "", true, "test"); err != nil {
 				t.Fatal(err)
 			}
@@ -81,6 +81,21 @@ func TestRS04_WhileTheTenantIsUnderAttackAResetByOneProofWaits(t *testing.T) {
 			n.want("Choose a new password")
 		})
 	}, with(func(tenant *sparekey.Tenant) { tenant.Limits.Rush = config.Rate{Count: 3, Per: 10 * time.Minute} }))
+}
+
+// wantWait fails unless the page says until when, what she can do meanwhile, and a number the journal finds.
+func (b *browser) wantWait(until time.Time) {
+	b.h.t.Helper()
+	if got := b.last.h1(); !strings.HasPrefix(got, "Please wait until ") || !strings.Contains(b.last.body, `datetime="`+until.UTC().Format(time.RFC3339)+`"`) {
+		b.h.t.Fatalf("%s %d shows %q, not a wait until %v", b.last.url, b.last.status, got, until)
+	}
+	if !strings.Contains(b.last.body, "If you remember your password, you can sign in at any time.") {
+		b.h.t.Errorf("nothing is said of what can be done meanwhile: %q", b.lead())
+	}
+	number := first(b.last.body, `(?s)class="number">(.*?)<`)
+	if rows, err := b.h.admin("avengers").Journal.Find(b.h.t.Context(), number); err != nil || len(rows) == 0 {
+		b.h.t.Errorf("the number %q is not in the journal: %v", number, err)
+	}
 }
 
 // siege has so many proofs fail, for names that are nobody.

@@ -65,7 +65,7 @@ func TestA01_NoStepOfAResetCanBeSkipped(t *testing.T) {
 				"a new password":                    func() url.Values { return url.Values{"new": {renewed}, "confirm": {renewed}} },
 			}
 			own := map[string][]string{atWhat: {"forgotten", "locked"}, atChoose: {"the app chosen", "the address chosen"}, atAddress: {"the address"}, atApp: {"the app's code"}, atNew: {"a new password"}}
-			moves := map[string][]string{atChoose: {"none"}, atAddress: {"none", "back", "other"}, atApp: {"none", "back", "other"}, atMail: {"none", "back", "other"}}
+			moves := map[string][]string{atWhat: {"back"}, atChoose: {"none", "back"}, atAddress: {"none", "back", "other"}, atApp: {"none", "back", "other"}, atMail: {"none", "back", "other"}}
 			stays := func(step, what string, form url.Values) {
 				t.Helper()
 				form.Set("csrf", w.csrf)
@@ -144,10 +144,13 @@ func (h *armoury) wander(rt *rapid.T, decoys []string) {
 			case atName:
 				form, _ = h.onward(h.walk(w.b, w.whose, w.login), serial)
 			case atChoose:
+				form.Set("action", rapid.SampledFrom([]string{"next", "next", "back"}).Draw(rt, "button"))
 				form.Set("choose", rapid.SampledFrom([]string{victim.app, victim.mail, other.app, other.mail}).Draw(rt, "choice"))
 			case atApp:
+				form.Set("action", rapid.SampledFrom([]string{"verify", "verify", "other", "back"}).Draw(rt, "button"))
 				form.Set("code", h.totp(w.who.key, int(w.who.step-h.clock.Now().Unix()/30)))
 			case atMail:
+				form.Set("action", rapid.SampledFrom([]string{"verify", "verify", "verify", "back"}).Draw(rt, "button"))
 				form.Set("code", rapid.SampledFrom(w.codes(walks)).Draw(rt, "code"))
 			}
 			h.put(rt, walks, w, form, false)

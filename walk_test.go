@@ -202,10 +202,14 @@ func (h *armoury) answer(w *walk, form url.Values, solved bool) (set string) {
 		}
 		w.step = atWhat
 	case atWhat:
+		if action == "back" {
+			w.step, w.named, w.who = atName, false, nil
+			return ""
+		}
 		if what := form.Get("what"); what != "forgot" && what != "locked" {
 			return ""
-		} else if w.step = atChoose; what == "locked" {
-			w.unlock = true
+		} else {
+			w.step, w.unlock = atChoose, what == "locked"
 		}
 	case atChoose, atApp, atAddress, atMail:
 		h.prove(w, form, action)
@@ -226,8 +230,19 @@ func (h *armoury) prove(w *walk, form url.Values, action string) {
 	case "none":
 		w.step = atDead
 		return
-	case "other", "back":
-		w.step = atChoose
+	case "back":
+		switch {
+		case w.step == atMail:
+			w.step, w.code = atAddress, "" // and what was sent is good for nothing
+		case len(w.proven) > 0: // with a proof given there is no way back from the only choice that is left
+		case w.step == atChoose:
+			w.step = atWhat
+		default:
+			w.step = atChoose
+		}
+		return
+	case "other":
+		w.step, w.code = atChoose, ""
 		return
 	case "resend":
 		if w.step == atMail && !h.clock.Now().Before(w.resend) {

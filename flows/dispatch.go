@@ -92,10 +92,17 @@ func (t *turn) where() string {
 		return t.onward()
 	}
 	if t.flow.Done && t.flow.Kind == Manage {
-		return t.Prefix + "/security-info"
+		to := t.Prefix + "/security-info"
+		if said := doneBy[t.flow.Task.Do]; said != "" {
+			to += "?done=" + said
+		}
+		return to
 	}
 	return t.here()
 }
+
+// doneBy is what the security-info page announces of a task that was done: a word of its address, and the notice of that name.
+var doneBy = map[string]string{"add": "method_added", "change": "method_changed", "delete": "method_removed", "default": "default_changed", "password": "password_changed"}
 
 // problem stores what was wrong with the answer, for the next GET to show beside the field.
 func (t *turn) problem(field, key string, args ...any) error {

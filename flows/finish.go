@@ -207,7 +207,12 @@ func (t *turn) showFinish() (templates.Page, error) {
 	if t.flow.Kind == Reset {
 		return templates.Unlock{Frame: t.frame()}, nil
 	}
-	return templates.AllSet{Frame: t.frame(), Methods: t.rows()}, nil
+	return t.allSet(), nil
+}
+
+// allSet lists what counts. What was suspended is shown where it can be deleted.
+func (t *turn) allSet() templates.Page {
+	return templates.AllSet{Frame: t.frame(), Methods: slices.DeleteFunc(t.rows(), func(r templates.MethodRow) bool { return r.Suspended })}
 }
 
 func (t *turn) actFinish() error { return t.advance(nil) }
@@ -291,5 +296,5 @@ func (t *turn) rows() []templates.MethodRow {
 
 func row(p *policy.Policy, rule policy.Rule, a identity.Authenticator) templates.MethodRow {
 	return templates.MethodRow{ID: a.ID, Kind: string(a.Kind), Label: a.Label, Added: a.BoundAt, Used: a.UsedAt, Default: a.Default,
-		ResetOnly: !p.Traits[a.Kind].For(identity.SignIn), Suspended: a.Suspended, Deletable: true}
+		ResetOnly: !p.Traits[a.Kind].For(identity.SignIn), Suspended: a.Suspended}
 }

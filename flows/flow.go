@@ -42,6 +42,7 @@ type Flow struct {
 	Registered bool             `json:"registered,omitempty"` // security info was committed in this flow
 	HeldUntil  time.Time        `json:"held_until,omitzero"`  // reset: the end of the wait, as its mail named it
 	Dead       bool             `json:"dead,omitempty"`       // "I can’t use any of these"
+	Told       bool             `json:"told,omitempty"`       // the journal knows of the dead end
 	Done       bool             `json:"done,omitempty"`
 
 	Outcome *identity.Authentication `json:"outcome,omitempty"`

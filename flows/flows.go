@@ -105,7 +105,6 @@ func (f *Flows) Mount(mux *http.ServeMux) {
 	on("GET "+p+"/reset", f.beginReset)
 	on("GET "+p+"/security-info", f.securityInfo)
 	on("POST "+p+"/security-info", f.securityInfoPost)
-	on("GET "+p+"/not-me", f.notMeDone)
 	on("GET "+p+"/not-me/{token}", f.notMe)
 	on("POST "+p+"/not-me/{token}", f.notMePost)
 	on("GET "+p+"/signed-out", f.signedOut)

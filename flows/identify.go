@@ -117,7 +117,7 @@ func (t *turn) actIdentify() error {
 func (t *turn) forgetUser() {
 	f := t.flow
 	f.Named, f.Login, f.User, f.Decoy, f.Session, f.Proofs, f.Epoch, f.Due = false, "", "", false, "", nil, 0, false
-	f.Dead, f.Refused = false, ""
+	f.Dead, f.Told, f.Refused = false, false, ""
 	f.Introduced, f.Skipped, f.Registered, f.Renewed, f.hidden = false, false, false, false, hidden{}
 	f.Request.Choose = false
 }

@@ -73,12 +73,11 @@ func (t *turn) bindManaged(a identity.Authenticator, right func(store.Tx) error)
 }
 
 func (t *turn) drop(tx store.Tx, id string) (identity.Authenticator, error) {
-	for _, a := range t.held {
-		if a.ID == id {
-			return a, t.Accounts.Unbind(tx, t.flow.User, id)
-		}
+	a, ok := t.holds(id)
+	if !ok {
+		return a, store.ErrNotFound
 	}
-	return identity.Authenticator{}, store.ErrNotFound
+	return a, t.Accounts.Unbind(tx, t.flow.User, id)
 }
 
 func (t *turn) showDelete() (templates.Page, error) {

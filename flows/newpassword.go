@@ -213,7 +213,7 @@ func (t *turn) change(old, next string) error {
 	switch {
 	case errors.Is(err, directory.ErrWrongPassword):
 		counted := attempt.Wrong(t.ctx) // whatever comes of it, the intent must go
-		t.flow.Problem = templates.Problem{Field: "old", Key: "problem.wrong_password"}
+		t.flow.Problem = templates.Problem{Field: "old", Key: "problem.wrong_current"}
 		wrong := t.event(audit.ProofWrong, map[string]string{"kind": string(identity.Password), "purpose": "change"})
 		return errors.Join(counted, t.withdraw(func(tx store.Tx) error { return t.Journal.Record(tx, wrong) }))
 	case errors.As(err, &refused):

@@ -22,6 +22,16 @@ type stoppable struct {
 	At            time.Time        `json:"at"`
 	Via           string           `json:"via,omitempty"`    // the authenticator to whose address it was mailed; empty: no authenticator's
 	Beside        []string         `json:"beside,omitempty"` // keys of all links to this change: one of them is good, once
+	Used          time.Time        `json:"used,omitzero"`    // when one of them was; zero: not yet
+}
+
+// password reports whether the change was one of the password.
+func (s stoppable) password() bool {
+	switch s.Event {
+	case "password_reset", "password_changed", "password_may_have_changed":
+		return true
+	}
+	return false
 }
 
 // mailbox is where a user can be reached.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
@@ -14,8 +15,32 @@ import (
 	"github.com/sparekey-id/sparekey/templates"
 )
 
-// notMe shows what the link in a mail would do. It changes nothing: mail scanners open links (SECURITY RS-07).
+// errUsed says that the link of a notice has acted already.
+var errUsed = errors.New("the link was used already")
+
+// notMe shows what the link in a mail would do, or has done. It changes nothing: mail scanners open links (SECURITY RS-07).
 func (f *Flows) notMe(w http.ResponseWriter, r *http.Request) {
+	a, err := f.alarmed(r)
+	if err != nil {
+		f.failLink(w, r, err)
+		return
+	}
+	if a.Used.IsZero() {
+		f.render(w, r, templates.NotMe{Frame: f.frame(r, f.bind(w, r)), What: a.Event, At: a.At}, http.StatusOK)
+		return
+	}
+	page, status := templates.NotMeDone{Frame: f.frame(r, f.browser(r)), What: a.Event}, http.StatusOK
+	if page.Used = !r.URL.Query().Has("pressed"); page.Used {
+		status = http.StatusForbidden
+	}
+	if !a.password() {
+		page.SecurityInfo = f.Prefix + "/security-info"
+	}
+	f.render(w, r, page, status)
+}
+
+// alarmed is what the link of the request is about; store.ErrNotFound when it is too old, or none of ours.
+func (f *Flows) alarmed(r *http.Request) (stoppable, error) {
 	var a store.Record[stoppable]
 	err := f.Store.Read(r.Context(), func(tx store.Tx) (err error) {
 		if a, err = f.alarms.Get(tx, secret.Digest(r.PathValue("token"))); err == nil {
@@ -23,11 +48,16 @@ func (f *Flows) notMe(w http.ResponseWriter, r *http.Request) {
 		}
 		return err
 	})
-	if err != nil {
-		f.fail(w, r, err)
+	return a.Value, err
+}
+
+// failLink is fail for whoever came by the link of a notice.
+func (f *Flows) failLink(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, store.ErrNotFound) {
+		f.Oops(w, r, "link", http.StatusForbidden)
 		return
 	}
-	f.render(w, r, templates.NotMe{Frame: f.frame(r, f.bind(w, r)), What: a.Value.Event, At: a.Value.At}, http.StatusOK)
+	f.fail(w, r, err)
 }
 
 // notMePost acts, once: the authenticator proves nothing any more, every session ends, and changes are frozen
@@ -43,47 +73,39 @@ func (f *Flows) notMePost(w http.ResponseWriter, r *http.Request) {
 		f.Oops(w, r, "foreign", http.StatusForbidden)
 		return
 	}
-	if err := f.stop(r); err != nil {
-		f.fail(w, r, err)
-		return
+	switch err := f.stop(r); {
+	case errors.Is(err, errUsed), errors.Is(err, store.ErrChanged):
+		http.Redirect(w, r, r.URL.EscapedPath(), http.StatusSeeOther)
+	case err != nil:
+		f.failLink(w, r, err)
+	default:
+		f.Sessions.Expire(w)
+		http.Redirect(w, r, r.URL.EscapedPath()+"?pressed=1", http.StatusSeeOther)
 	}
-	f.Sessions.Expire(w)
-	http.Redirect(w, r, f.Prefix+"/not-me", http.StatusSeeOther)
-}
-
-// notMeDone says what the button has done.
-func (f *Flows) notMeDone(w http.ResponseWriter, r *http.Request) {
-	f.render(w, r, templates.NotMeDone{Frame: f.frame(r, f.browser(r))}, http.StatusOK)
 }
 
 func (f *Flows) stop(r *http.Request) error {
 	ctx, token := r.Context(), secret.Digest(r.PathValue("token"))
-	var peek store.Record[stoppable]
-	err := f.Store.Read(ctx, func(tx store.Tx) (err error) {
-		peek, err = f.alarms.Get(tx, token)
-		return err
-	})
+	peek, err := f.alarmed(r)
 	if err != nil {
 		return err
 	}
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	user, err := f.Directory.Get(asking, peek.Value.User)
+	user, err := f.Directory.Get(asking, peek.User)
 	if err != nil {
-		user = directory.User{ID: peek.Value.User} // stopping does not wait for a directory: the notice goes to the registered addresses
+		user = directory.User{ID: peek.User} // stopping does not wait for a directory: the notice goes to the registered addresses
 	}
 	return f.Store.Write(ctx, func(tx store.Tx) error {
-		a, err := f.alarms.Take(tx, token)
+		a, err := f.alarms.Get(tx, token)
 		if err != nil {
 			return err
 		}
 		if err := f.rings(tx, a.Value); err != nil {
 			return err
 		}
-		for _, key := range a.Value.Beside {
-			if err := f.alarms.Drop(tx, key); err != nil {
-				return err
-			}
+		if err := f.use(tx, a.Value.Beside); err != nil {
+			return err
 		}
 		if a.Value.Authenticator != "" {
 			if err := f.Accounts.Suspend(tx, a.Value.User, a.Value.Authenticator); err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -103,11 +125,37 @@ func (f *Flows) stop(r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if err := f.send(tx, user, f.Brand.language(), templates.NotMeActed{Letter: f.letter(user, web.Network(r))}, to...); err != nil {
+		l := f.letter(user, web.Network(r))
+		if a.Value.password() {
+			l.SecurityInfo = "" // nobody gets there with a password in doubt
+		}
+		if err := f.send(tx, user, f.Brand.language(), templates.NotMeActed{Letter: l, What: a.Value.Event}, to...); err != nil {
 			return err
 		}
 		return f.Journal.Record(tx, audit.Event{Name: "not_me", User: string(a.Value.User), Network: web.Network(r), Detail: map[string]string{"kind": a.Value.Event}})
 	})
+}
+
+// use marks all links to one change as used: errUsed, or store.ErrChanged, for whoever is second with any of them. Their records stay, to say
+// so, until they end. They are taken in one order, whichever link was pressed.
+func (f *Flows) use(tx store.Tx, keys []string) error {
+	for _, key := range slices.Sorted(slices.Values(keys)) {
+		a, err := f.alarms.Get(tx, key)
+		if errors.Is(err, store.ErrNotFound) { // the address of what is new itself got no link
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !a.Value.Used.IsZero() {
+			return errUsed
+		}
+		a.Value.Used = tx.Now()
+		if err := f.alarms.Save(tx, &a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // freeze stops changes. Who has set a password could sign in with it: until an operator says otherwise it proves nothing,
@@ -120,14 +168,14 @@ func (f *Flows) freeze(tx store.Tx, a stoppable) error {
 		return err
 	}
 	change := a.At
-	switch writing := now.Intent != ""; {
-	case writing, a.Event == "password_reset", a.Event == "password_changed":
+	writing := now.Intent != ""
+	if writing || a.password() || a.Event == "method_removed" {
 		change = time.Time{}
+	}
+	if writing || a.password() {
 		if err := f.Accounts.Doubt(tx, a.User); err != nil {
 			return err
 		}
-	case a.Event == "method_removed":
-		change = time.Time{}
 	}
 	return f.Accounts.Freeze(tx, a.User, f.Now().Add(freezeLasts), change)
 }

@@ -54,7 +54,7 @@ func (f *Flows) Oops(w http.ResponseWriter, r *http.Request, reason string, stat
 		page.Reference = f.noted(r, reason)
 	}
 	switch reason {
-	case "expired", "foreign", "not_found":
+	case "expired", "foreign", "not_found", "link":
 		page.Again = f.Prefix + "/security-info"
 	}
 	f.render(w, r, page, status)

@@ -18,7 +18,7 @@ import (
 )
 
 func (t *turn) showPassword() (templates.Page, error) {
-	page := templates.SignInPassword{Frame: t.frame(), Login: t.flow.Login, Client: t.flow.Request.ClientName, Reset: t.resetAddress()}
+	page := templates.SignInPassword{Frame: t.proving(), Login: t.flow.Login, Client: t.flow.Request.ClientName, Reset: t.resetAddress()}
 	_, puzzle, err := t.signInTrial("")
 	if err != nil {
 		return nil, err
@@ -98,6 +98,9 @@ func (t *turn) actPassword() error {
 			return err
 		}
 		t.flow.Problem = templates.Problem{Field: "password", Key: "problem.wrong_password"}
+		if t.flow.Kind == Manage {
+			t.flow.Problem.Key = "problem.wrong_current" // she typed no user name
+		}
 		return t.journalled(audit.ProofWrong, map[string]string{"kind": string(identity.Password)})
 	case err != nil:
 		_ = attempt.GiveBack(t.ctx)
@@ -112,6 +115,7 @@ func (t *turn) actPassword() error {
 			return err
 		}
 	}
+	t.oneMore()
 	err = t.advance(func(tx store.Tx) error {
 		if _, err := t.current(tx); err != nil {
 			return err
@@ -158,7 +162,7 @@ func (t *turn) showWait(err error) (templates.Page, error) {
 	if !errors.As(err, &wait) {
 		return nil, err
 	}
-	t.render(templates.Wait{Frame: t.frame(), Reason: string(t.flow.Kind), Until: wait.Until, Back: t.back()}, http.StatusTooManyRequests)
+	t.render(templates.Wait{Frame: t.frame(), Reason: string(t.flow.Kind), Until: wait.Until, Back: t.back(), Reference: reference(t.flow.ID)}, http.StatusTooManyRequests)
 	return nil, nil
 }
 

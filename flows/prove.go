@@ -14,6 +14,7 @@ import (
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/method"
 	"github.com/sparekey-id/sparekey/internal/notify"
+	"github.com/sparekey-id/sparekey/internal/policy"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/templates"
@@ -28,7 +29,7 @@ func (t *turn) showProve() (templates.Page, error) {
 	}
 	asking := t.flow.hidden.Asking
 	if asking == nil || !t.offered(asking.Choice) {
-		page := templates.Choose{Frame: t.frame(), Purpose: string(t.flow.purpose()), None: true}
+		page := templates.Choose{Frame: t.proving(), Purpose: string(t.flow.purpose()), None: true, Back: t.hasBack(nil), Account: t.flow.Kind == SignIn}
 		for _, c := range t.choices() {
 			label := c.Label
 			if t.flow.Kind == Reset && c.Kind == identity.Email {
@@ -38,8 +39,74 @@ func (t *turn) showProve() (templates.Page, error) {
 		}
 		return page, nil
 	}
-	return templates.Prove{Frame: t.frame(), Purpose: string(t.flow.purpose()), Prompt: asking.Prompt,
-		Other: len(t.choices()) > 1, None: true, Back: t.flow.Kind == Manage}, nil
+	return templates.Prove{Frame: t.proving(), Purpose: string(t.flow.purpose()), Prompt: asking.Prompt,
+		Other: len(t.choices()) > 1, None: true, Back: t.hasBack(asking), Account: t.flow.Kind == SignIn}, nil
+}
+
+// hasBack reports whether Back leads anywhere from the question that stands; nil: from the choice of one.
+func (t *turn) hasBack(asking *Asking) bool {
+	switch {
+	case t.flow.Kind != Reset:
+		return t.flow.Kind == Manage
+	case asking != nil && (asking.Address != "" || len(t.choices()) > 1):
+		return true
+	}
+	return len(t.flow.Proofs) == 0
+}
+
+// proving is the frame of a page that asks for a proof. It says which of how many this is, where there are more than one.
+func (t *turn) proving() templates.Frame {
+	fr := t.frame()
+	if at, of := t.proofs(); of > 1 {
+		fr.At, fr.Of = at, of
+	}
+	return fr
+}
+
+// proofs is which of how many proofs is asked for. Before the first proof of a reset that is told only where every rule asks for as many,
+// or a stranger would know whose name this is (SECURITY RS-01).
+func (t *turn) proofs() (at, of int) {
+	f, d := t.flow, t.decision
+	switch f.Kind {
+	case Reset:
+		var given []identity.Kind
+		for _, p := range f.Proofs {
+			if !slices.Contains(given, p.Kind) {
+				given = append(given, p.Kind)
+			}
+		}
+		if len(given) == 0 && slices.ContainsFunc(t.Policy.Resetting(), func(r policy.Rule) bool { return r.Required != d.Required }) {
+			return 0, 0
+		}
+		at, of = len(given)+1, d.Required
+	case Manage:
+		at, of = 1, 1
+		for _, p := range f.Proofs {
+			if !p.At.Before(f.Began) {
+				at, of = at+1, of+1
+			}
+		}
+		if d.Password {
+			next, open := *t, *f
+			open.Proofs = append(slices.Clone(f.Proofs), identity.Proof{Kind: identity.Password, At: t.Now()})
+			next.flow = &open
+			if next.decide(); len(next.decision.Choices) > 0 {
+				of++
+			}
+		}
+	case SignIn:
+		if !d.Enough && !d.Password {
+			at, of = 2, d.Required
+		}
+	}
+	return at, of
+}
+
+// oneMore announces that another proof is asked for, after one that was right.
+func (t *turn) oneMore() {
+	if t.decide(); t.step == Prove && !t.decision.Password {
+		t.flow.Notice = "one_more"
+	}
 }
 
 // alike reports whether one choice stands for both authenticators. In a reset labels are not shown, and one entry stands for all of a kind:
@@ -90,10 +157,18 @@ func (t *turn) actProve() error {
 	}
 	switch t.action() {
 	case "back":
-		if t.flow.Kind == Manage {
+		switch t.flow.Kind {
+		case Manage:
 			return t.leave()
+		case Reset:
+			return t.resetBack(asking)
 		}
-		t.flow.hidden.Asking = nil
+		return errAgain
+	case "different_account":
+		if t.flow.Kind != SignIn {
+			return errAgain
+		}
+		t.forgetUser()
 		return t.commit(nil)
 	case "other":
 		t.flow.hidden.Asking = nil
@@ -171,13 +246,20 @@ func (t *turn) ask(choice, address string) error {
 		return t.rejected(err)
 	}
 	asking := &Asking{Kind: m.Kind(), Choice: choice, Address: address, Prompt: prompt, State: state}
-	if was := t.flow.hidden.Asking; was != nil && was.Choice == choice && t.Now().Before(was.Prompt.Resend) {
+	was := t.flow.hidden.Asking
+	again := was != nil && was.Choice == choice && !was.Prompt.Resend.IsZero()
+	if again && t.Now().Before(was.Prompt.Resend) {
 		return t.problemUntil("code", "resend_soon", was.Prompt.Resend)
 	}
 	t.flow.hidden.Asking = asking
 	sends := prompt.Shape == templates.AskCode && !prompt.Resend.IsZero()
 	if sends {
-		t.flow.Notice = "code_sent"
+		switch {
+		case again && t.flow.Kind == Reset:
+			t.flow.Notice = "code_perhaps_sent" // whether it was is for the address' owner alone
+		case again:
+			t.flow.Notice = "code_sent"
+		}
 		if len(messages) == 0 {
 			messages = []notify.Message{t.nobodysCode()}
 		}
@@ -231,6 +313,7 @@ func (t *turn) verify(asking *Asking) error {
 	}
 	before := *t.flow
 	t.proven(identity.Proof{Kind: asking.Kind, Authenticator: result.Authenticator, At: t.Now()})
+	t.oneMore()
 	err = t.advance(func(tx store.Tx) error {
 		if _, err := t.current(tx); err != nil {
 			return err

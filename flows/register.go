@@ -32,7 +32,7 @@ func (t *turn) showRegister() (templates.Page, error) {
 		}
 		return page, nil
 	}
-	other := len(t.offers()) > 1
+	other, change := len(t.offers()) > 1, t.flow.Task.Do == "change"
 	fr := t.frame()
 	switch prompt := setup.Prompt; {
 	case setup.At == 0:
@@ -40,10 +40,10 @@ func (t *turn) showRegister() (templates.Page, error) {
 		return templates.RegisterIntro{Frame: fr, Kind: string(setup.Kind), Other: other}, nil
 	case setup.Intro:
 		fr.At, fr.Of = setup.At+1, 3
-		return templates.Register{Frame: fr, Prompt: prompt, Other: other}, nil
+		return templates.Register{Frame: fr, Prompt: prompt, Other: other, Change: change}, nil
 	default:
 		fr.At, fr.Of = setup.At, 2
-		return templates.Register{Frame: fr, Prompt: prompt, Other: other}, nil
+		return templates.Register{Frame: fr, Prompt: prompt, Other: other, Change: change}, nil
 	}
 }
 
@@ -433,7 +433,7 @@ func (t *turn) showConfirm() (templates.Page, error) {
 	if t.flow.Kind == Manage {
 		return t.showDelete()
 	}
-	return templates.AllSet{Frame: t.frame(), Methods: t.rows()}, nil
+	return t.allSet(), nil
 }
 
 func (t *turn) actConfirm() error {

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -92,7 +93,45 @@ func (f *Flows) direct() bool {
 
 func (t *turn) showWhat() (templates.Page, error) { return templates.ResetWhat{Frame: t.frame()}, nil }
 
+// resetBack leads to the page before: from a mailed code to its address, from a question to the choice, from there to what is wrong or to the
+// name. With a proof given it leads no further than to the choice: what was proven for one name is never brought to another.
+func (t *turn) resetBack(asking *Asking) error {
+	f := t.flow
+	switch {
+	case !t.hasBack(asking):
+		return errAgain
+	case asking != nil && asking.Address != "":
+		f.hidden.Asking = nil
+		return t.ask(asking.Choice, "") // which sends nothing
+	case asking != nil && len(t.choices()) > 1:
+		f.hidden.Asking = nil
+		return t.commit(nil)
+	case !t.offersUnlock():
+		return t.rename()
+	}
+	if f.What == Locked && f.User != "" {
+		f.Decoy, f.Refused = false, "" // she may not unlock, but perhaps reset: that is decided anew
+	}
+	f.What, f.hidden.Asking = "", nil
+	return t.commit(nil)
+}
+
+// rename brings a reset back to its name, which is not forgotten. All that hung on it is: whose it was, and whether anybody's; and the next
+// name takes a puzzle of its own. What guard has counted stays counted.
+func (t *turn) rename() error {
+	if len(t.flow.Proofs) > 0 {
+		return errAgain
+	}
+	login := t.flow.Login
+	t.forgetUser()
+	t.flow.Login, t.flow.What = login, ""
+	return t.commit(nil)
+}
+
 func (t *turn) actWhat() error {
+	if t.action() == "back" {
+		return t.rename()
+	}
 	switch What(t.field("what")) {
 	case Forgot:
 		t.flow.What = Forgot
@@ -105,11 +144,21 @@ func (t *turn) actWhat() error {
 	if why == nil {
 		return t.advance(nil)
 	}
-	return t.advance(func(tx store.Tx) error { return t.Journal.Record(tx, t.event(audit.UnlockRefused, why)) })
+	refused := audit.UnlockRefused
+	if t.flow.What == Forgot {
+		refused = audit.ResetRefused
+	}
+	return t.advance(func(tx store.Tx) error { return t.Journal.Record(tx, t.event(refused, why)) })
 }
 
 // showRefused is the dead end. At sign-in it is left by another account; a way back to the choices is left to whoever came by her own wish.
+// However she came here, the journal has it once: her reference number leads an operator there.
 func (t *turn) showRefused() (templates.Page, error) {
+	if !t.flow.Told {
+		if err := t.tellDeadEnd(); err != nil && !errors.Is(err, store.ErrChanged) { // changed: another tab has told it
+			return nil, err
+		}
+	}
 	page := templates.DeadEnd{Frame: t.frame(), Reference: reference(t.flow.ID)}
 	switch {
 	case t.flow.Kind == SignIn:
@@ -148,7 +197,7 @@ func (t *turn) actRefused() error {
 
 // showHold says how long a reset waits while resets are under attack in the whole tenant.
 func (t *turn) showHold() (templates.Page, error) {
-	return templates.Wait{Frame: t.frame(), Reason: "reset_held", Until: t.decision.NotBefore, Here: t.here(), Back: t.back()}, nil
+	return templates.Wait{Frame: t.frame(), Reason: "reset_held", Until: t.decision.NotBefore, Here: t.here(), Back: t.back(), Reference: reference(t.flow.ID)}, nil
 }
 
 func (t *turn) actHold() error { return errAgain }
@@ -174,8 +223,17 @@ func (t *turn) holdBack(deed func(store.Tx) error) func(store.Tx) error {
 // dead ends the flow at "Ask your administrator". The flow's id is the reference number the operator finds in the journal.
 func (t *turn) dead() error {
 	t.flow.Dead = true
-	detail := map[string]string{"reason": string(t.flow.Refused)}
-	return t.commit(func(tx store.Tx) error { return t.Journal.Record(tx, t.event("dead_end", detail)) })
+	return t.tellDeadEnd()
+}
+
+// tellDeadEnd journals the dead end, and why she is there as far as anything is known of it.
+func (t *turn) tellDeadEnd() error {
+	why := t.decision.Refuse
+	if why == "" {
+		why = t.flow.Refused
+	}
+	t.flow.Told = true
+	return t.journalled(audit.DeadEnd, map[string]string{"reason": string(why)})
 }
 
 // back is where a reset came from.

@@ -117,11 +117,16 @@ func (f *Flows) securityInfo(w http.ResponseWriter, r *http.Request) {
 	f.render(w, r, page, http.StatusOK)
 }
 
-// noticeOf shows, once, what the flow the browser comes from has done: the word is one of ours or it is nothing.
+// noticeOf is what the flow the browser comes from has done: the word is one of ours or it is nothing.
 func noticeOf(r *http.Request) string {
-	switch n := r.URL.Query().Get("done"); n {
-	case "method_added", "method_changed", "method_removed", "password_changed", "default_changed", "signed_out":
+	n := r.URL.Query().Get("done")
+	if n == "signed_out" {
 		return n
+	}
+	for _, said := range doneBy {
+		if n == said {
+			return n
+		}
 	}
 	return ""
 }
@@ -172,11 +177,11 @@ func (f *Flows) securityInfoPost(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// task begins the flow of a change. An authenticator that is not hers is not found.
+// task begins the flow of a change. An authenticator that is not hers is not found, and one that is suspended can only be deleted.
 func (f *Flows) task(w http.ResponseWriter, r *http.Request, v *visit, t Task) (string, error) {
 	switch t.Do {
 	case "change", "delete", "default":
-		if !v.turn.holds(t.ID) {
+		if a, ok := v.turn.holds(t.ID); !ok || a.Suspended && t.Do != "delete" {
 			return "", store.ErrNotFound
 		}
 	case "add":
@@ -202,13 +207,13 @@ func (f *Flows) task(w http.ResponseWriter, r *http.Request, v *visit, t Task) (
 	return n.where(), nil
 }
 
-func (t *turn) holds(id string) bool {
+func (t *turn) holds(id string) (identity.Authenticator, bool) {
 	for _, a := range t.held {
 		if a.ID == id {
-			return true
+			return a, true
 		}
 	}
-	return false
+	return identity.Authenticator{}, false
 }
 
 // endSessions signs out here, elsewhere or everywhere. It takes no proof: ending is always safe.

@@ -34,7 +34,7 @@ func (f *Flows) settle(ctx context.Context, user directory.UserID, flow string) 
 		if err != nil {
 			return err
 		}
-		if err := f.alert(tx, u, f.Brand.language(), stoppable{User: user, Event: "password_reset"}, to, f.letter(u, ""),
+		if err := f.alert(tx, u, f.Brand.language(), stoppable{User: user, Event: "password_may_have_changed"}, to, f.letter(u, ""),
 			func(l templates.Letter) templates.Mail { return templates.PasswordMayHaveChanged{Letter: l} }); err != nil {
 			return err
 		}

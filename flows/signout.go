@@ -41,5 +41,5 @@ func (t *turn) actSignOut() error {
 }
 
 func (f *Flows) signedOut(w http.ResponseWriter, r *http.Request) {
-	f.render(w, r, templates.SignedOut{Frame: f.frame(r, f.bind(w, r))}, http.StatusOK)
+	f.render(w, r, templates.SignedOut{Frame: f.frame(r, f.bind(w, r)), SignIn: f.Prefix + "/security-info"}, http.StatusOK)
 }

@@ -316,7 +316,7 @@ func behaviours() []visit {
 func narrow() visit {
 	n := 2 * len(samples())
 	return visit{
-		name: "UI-07 every page fits 320 pixels", page: one(SignedOut{frame()}),
+		name: "UI-07 every page fits 320 pixels", page: one(SignedOut{Frame: frame()}),
 		do: fmt.Sprintf(`const faults = [], f = document.body.appendChild(document.createElement('iframe'));
 			f.width = 320; f.height = 800;
 			for (let i = 0; i < %d; i++) {

@@ -54,6 +54,11 @@ func (s *Set) Mail(lang string, m Mail) (subject, text, html string, err error) 
 	}
 	subject = line(w.text(key+".subject", args...))
 	out.Body = []string{w.text(key+".body", args...)}
+	if m, ok := m.(NotMeActed); ok {
+		out.Body = append(out.Body, w.text(w.known("not_me_done", m.What)))
+		out.Facts = append(out.Facts, [2]string{w.text("not_me.what"), w.text(w.known("event", m.What))})
+		out.After = append(out.After, w.text(w.known("not_me_next", m.What)))
+	}
 	if l.Login != "" {
 		out.Facts = append(out.Facts, [2]string{w.text("mail.account"), line(l.Login)})
 	}
@@ -61,15 +66,17 @@ func (s *Set) Mail(lang string, m Mail) (subject, text, html string, err error) 
 		out.Facts = append(out.Facts, [2]string{w.text("mail.when"), w.moment(l.At, time.Time{})})
 	}
 	if l.Where != "" {
-		out.Facts = append(out.Facts, [2]string{w.text("mail.where"), line(l.Where)})
+		out.Facts = append(out.Facts, [2]string{w.text("mail.where"), w.place(line(l.Where))})
 	}
-	out.After = append(out.After, w.text(key+".after", args...))
+	if w.has(key + ".after") {
+		out.After = append(out.After, w.text(key+".after", args...))
+	}
 	if l.NotMe != "" {
 		out.After = append(out.After, w.text("mail.not_me_how"))
 		out.Link, out.LinkText = line(l.NotMe), w.text("action.not_me")
 	}
 	if l.SecurityInfo != "" {
-		out.Info, out.InfoText = line(l.SecurityInfo), w.text("mail.security_info")
+		out.Info, out.InfoText = line(l.SecurityInfo), w.text("action.security_info")
 	}
 	if l.Help != "" {
 		out.After = append(out.After, w.text("mail.help", line(strings.TrimPrefix(l.Help, "mailto:"))))
@@ -125,6 +132,15 @@ func (s *Set) method(w *words, kind, label string) string {
 		return name
 	}
 	return name + " (" + label + ")"
+}
+
+// place says where a deed came from: "Firefox on Linux · 192.0.2.7".
+func (w *words) place(where string) string {
+	browser, network, ok := strings.Cut(where, " · ")
+	if !ok {
+		return where
+	}
+	return w.agent(browser) + " · " + network
 }
 
 // line makes one line of a value: no control, no line or paragraph separator, no change of writing direction.

@@ -61,8 +61,11 @@ type (
 		Letter
 		Who string
 	}
-	// NotMeActed confirms that "This wasn’t me" was pressed.
-	NotMeActed struct{ Letter }
+	// NotMeActed confirms that "This wasn’t me" was pressed, and says what comes next.
+	NotMeActed struct {
+		Letter
+		What string // the event it was pressed about
+	}
 )
 
 func (CodeMail) mail()               {}

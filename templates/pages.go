@@ -25,11 +25,10 @@ type Frame struct {
 // Problem says what went wrong with what was sent, in the end-user's words.
 // Field names the input it belongs to (or choose, what, captcha); empty, or not on the page: it stands above the form.
 type Problem struct {
-	Field  string
-	Key    string    // catalogue key, "problem.wrong_code"; all are in words/en.yaml below "problem", an unknown one reads like problem.other
-	Args   []any     // numbers, strings, times
-	Until  time.Time // when trying again makes sense; zero: now
-	Number string    // reference number for the operator; empty: none
+	Field string
+	Key   string    // catalogue key, "problem.wrong_code"; all are in words/en.yaml below "problem", an unknown one reads like problem.other
+	Args  []any     // numbers, strings, times
+	Until time.Time // when trying again makes sense; zero: now
 }
 
 // Page is one of the structs below. Its file is pages/<snake_case_of_the_type>.html.
@@ -63,26 +62,22 @@ type Choice struct {
 type Shape string
 
 const (
-	AskSecret   Shape = "secret"   // a password: field password
-	AskCode     Shape = "code"     // a one-time code: field code
-	AskAddress  Shape = "address"  // an address to type: field email
-	ShowSecret  Shape = "show"     // a QR code and a key to take over; nothing to type
-	AskAnswers  Shape = "answers"  // questions: fields answer.0 …
-	AskCeremony Shape = "ceremony" // the browser's own dialogue (WebAuthn)
+	AskSecret  Shape = "secret"  // a password: field password
+	AskCode    Shape = "code"    // a one-time code: field code
+	AskAddress Shape = "address" // an address to type: field email
+	ShowSecret Shape = "show"    // a QR code and a key to take over; nothing to type
 )
 
 // Prompt is what a method asks, in few shapes, so that most methods need no HTML of their own.
 type Prompt struct {
 	Shape   Shape
 	Kind    string
-	Hint    string        // masked destination: "i•••@stark.example"
+	Hint    string        // destination: masked, "i•••@stark.example", or as it was typed
 	QR      template.HTML // ShowSecret: an inline <svg>, made by method from its own seed
 	Key     string        // ShowSecret: in groups of four
 	URI     template.URL  // ShowSecret: otpauth: link
-	Ask     []string
-	Options []byte
-	Resend  time.Time // when another code may be sent; zero: nothing is sent
-	Expires time.Time // when the code stops counting: told on the page, with a warning a minute before; zero: not told
+	Resend  time.Time     // when another code may be sent; zero: nothing is sent
+	Expires time.Time     // when the code stops counting: told on the page, with a warning a minute before; zero: not told
 }
 
 // MethodRow is an authenticator as its owner sees it.
@@ -92,8 +87,6 @@ type MethodRow struct {
 	Default         bool      // asked first
 	ResetOnly       bool
 	Suspended       bool
-	Deletable       bool
-	Lost            bool // it has a button "I no longer have this" (action lost)
 }
 
 // Device is one place where the user is signed in.
@@ -125,7 +118,6 @@ type (
 	SignInName struct {
 		Frame
 		Login, Client string
-		Captcha       *Captcha
 		Reset         string // address of "Can’t access your account?"; empty: none
 	}
 	// SignInPassword asks for the password: fields password (and username, hidden for password managers); action sign_in or back.
@@ -140,14 +132,16 @@ type (
 		Frame
 		Login, Name, Client string
 	}
-	// Choose lists ways to prove: field choose; actions next, none ("I can’t use any of these"), back.
+	// Choose lists ways to prove: field choose; actions next, none ("I can’t use any of these"), back, different_account (when Account).
 	Choose struct {
 		Frame
 		Purpose string // sign_in | reset | unlock | manage; picks the h1: "Verify it’s you" or "Get back into your account"
 		Choices []Choice
 		None    bool
+		Back    bool
+		Account bool
 	}
-	// Prove shows one Prompt: its field; actions verify, resend, other (when there are more ways), none, back.
+	// Prove shows one Prompt: its field; actions verify, resend, other (when there are more ways), none, back, different_account (when Account).
 	Prove struct {
 		Frame
 		Purpose string
@@ -155,6 +149,7 @@ type (
 		Other   bool
 		None    bool
 		Back    bool
+		Account bool
 	}
 	// NewPassword asks for one twice: fields new, confirm (and old when Old); action next.
 	NewPassword struct {
@@ -173,11 +168,6 @@ type (
 		SkipUntil time.Time
 		MaySkip   bool
 	}
-	// Reconfirm asks "Is this still right?" once in a while: actions looks_good, change, and different_account.
-	Reconfirm struct {
-		Frame
-		Methods []MethodRow
-	}
 	// RegisterChoose lists the methods that can be set up: field choose; actions next, back.
 	RegisterChoose struct {
 		Frame
@@ -194,6 +184,7 @@ type (
 		Frame
 		Prompt Prompt
 		Other  bool
+		Change bool // it takes the place of one she has
 	}
 	// AllSet lists what is registered: action done.
 	AllSet struct {
@@ -226,7 +217,7 @@ type (
 		Captcha *Captcha
 		Back    string
 	}
-	// ResetWhat asks what is wrong: field what = forgot (preset) | locked; action next.
+	// ResetWhat asks what is wrong: field what = forgot (preset) | locked; actions next, back.
 	ResetWhat struct{ Frame }
 	// ResetDone closes a reset: a link to sign in.
 	ResetDone struct {
@@ -254,24 +245,33 @@ type (
 		What string // the event: "method_added", …
 		At   time.Time
 	}
-	// NotMeDone says what was done.
-	NotMeDone struct{ Frame }
+	// NotMeDone says what was done, and what comes next.
+	NotMeDone struct {
+		Frame
+		What         string // the event, as in NotMe
+		Used         bool   // she opened a link that had acted before
+		SecurityInfo string // address; empty: she cannot get there now
+	}
 	// SignOut asks before it ends the session: actions sign_out, back.
 	SignOut struct {
 		Frame
 		Login, Client string
 	}
-	// SignedOut is the last page.
-	SignedOut struct{ Frame }
+	// SignedOut is the last page: a link to sign in.
+	SignedOut struct {
+		Frame
+		SignIn string // address to sign in anew; empty: none
+	}
 	// Wait says when to come back.
 	Wait struct {
 		Frame
-		Reason string // catalogue key "wait.<reason>": sign_in, reset, reset_held, password
-		Until  time.Time
-		Here   string // address to go on at once the wait is over; empty: Back is the way
-		Back   string
+		Reason    string // catalogue key "wait.<reason>": sign_in, reset, reset_held, password
+		Until     time.Time
+		Here      string // address to go on at once the wait is over; empty: Back is the way
+		Back      string
+		Reference string // empty: none
 	}
-	// Oops is every error page: Reason is a catalogue key "oops.<reason>": expired, foreign, not_found, bad_request, too_large, unavailable, denied, client, redirect_uri, internal.
+	// Oops is every error page: Reason is a catalogue key "oops.<reason>": expired, foreign, not_found, link, bad_request, too_large, unavailable, denied, client, redirect_uri, internal.
 	Oops struct {
 		Frame
 		Reason    string
@@ -293,7 +293,6 @@ func (Choose) page()          {}
 func (Prove) page()           {}
 func (NewPassword) page()     {}
 func (MoreInformation) page() {}
-func (Reconfirm) page()       {}
 func (RegisterChoose) page()  {}
 func (RegisterIntro) page()   {}
 func (Register) page()        {}

@@ -24,6 +24,7 @@ func TestEveryKeyThatOtherRoomsNameHasWords(t *testing.T) {
 		{"internal/policy", "rule.", regexp.MustCompile(`Rule: "([a-z_]+)"`), 3},
 		{"directory", "problem.directory_", regexp.MustCompile(`Reason = "([a-z_]+)"`), 5},
 		{"flows", "notice.", regexp.MustCompile(`Notice = "([a-z_]+)"`), 1},
+		{"flows", "notice.", regexp.MustCompile(`"[a-z]+": "([a-z]+_[a-z]+)"[,}]`), 5},
 		{"internal/audit", "event.", regexp.MustCompile(`(?m)^\t[A-Z]\w+\s+= "([a-z_.]+)"`), 20},
 	} {
 		t.Run(c.folder+" "+c.prefix, func(t *testing.T) {

@@ -31,6 +31,11 @@ func frame(edit ...func(*Frame)) Frame {
 
 func nobody(f *Frame) { f.Who = "" }
 
+// endless is a name of 300 letters without a place to break it.
+var endless = strings.Repeat("Wolfeschlegelsteinhausenbergerdorff", 9)[:300]
+
+func long(f *Frame) { f.Tenant, f.Who = endless, endless }
+
 func step(at, of int) func(*Frame) { return func(f *Frame) { f.At, f.Of = at, of } }
 
 func wrong(field, key string, args ...any) func(*Frame) {
@@ -40,8 +45,8 @@ func wrong(field, key string, args ...any) func(*Frame) {
 func notice(key string) func(*Frame) { return func(f *Frame) { f.Notice = key } }
 
 var (
-	appRow  = MethodRow{ID: "m1", Kind: "totp", Label: "Authenticator app", Added: today.AddDate(0, -9, -20), Used: today.Add(-3 * time.Hour), Default: true, Deletable: true, Lost: true}
-	mailRow = MethodRow{ID: "m2", Kind: "email", Label: "t•••@stark.example", Added: today.AddDate(0, 0, -1), ResetOnly: true, Deletable: true}
+	appRow  = MethodRow{ID: "m1", Kind: "totp", Label: "Authenticator app", Added: today.AddDate(0, -9, -20), Used: today.Add(-3 * time.Hour), Default: true}
+	mailRow = MethodRow{ID: "m2", Kind: "email", Label: "t•••@stark.example", Added: today.AddDate(0, 0, -1), ResetOnly: true}
 	newApp  = MethodRow{ID: "m1", Kind: "totp", Label: "Authenticator app", Added: today.Add(-5 * time.Second), Default: true}
 
 	puzzle = &Captcha{Kind: "proof_of_work", ID: "ticket", Salt: "c2FsdHNhbHRzYWx0c2FsdA", Bits: 16, Wait: 15}
@@ -59,46 +64,45 @@ var (
 	secret = Prompt{Shape: ShowSecret, Kind: "totp", QR: qr, Key: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", URI: "otpauth://totp/The%20Avengers:ironman?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=The%20Avengers"}
 	app    = Prompt{Shape: AskCode, Kind: "totp"}
 	mailed = Prompt{Shape: AskCode, Kind: "email", Hint: "t•••@stark.example", Resend: today.Add(8 * time.Second), Expires: today.Add(5 * time.Minute)}
+	typed  = Prompt{Shape: AskCode, Kind: "email", Hint: "tony@stark.example", Resend: today.Add(8 * time.Second), Expires: today.Add(5 * time.Minute)}
 )
 
 func samples() []sample {
 	return []sample{
 		{"sign_in_name", SignInName{Frame: frame(nobody), Client: "Mission Wiki", Reset: "/avengers/reset"}},
-		{"sign_in_name.problem", SignInName{Frame: frame(nobody, wrong("username", "problem.name_missing")), Client: "Mission Wiki", Reset: "/avengers/reset", Captcha: puzzle}},
+		{"sign_in_name.problem", SignInName{Frame: frame(nobody, wrong("username", "problem.name_missing")), Client: "Mission Wiki", Reset: "/avengers/reset"}},
 		{"sign_in_password", SignInPassword{Frame: frame(), Login: "ironman", Client: "Mission Wiki", Reset: "/avengers/reset"}},
 		{"sign_in_password.problem", SignInPassword{Frame: frame(wrong("password", "problem.wrong_password")), Login: "ironman", Client: "Mission Wiki", Reset: "/avengers/reset", Captcha: puzzle}},
 		{"account", Account{Frame: frame(), Login: "ironman", Name: "Tony Stark", Client: "Mission Wiki"}},
-		{"choose.reset", Choose{Frame: frame(step(1, 2)), Purpose: "reset", Choices: ways, None: true}},
-		{"choose.manage", Choose{Frame: frame(wrong("choose", "problem.choose")), Purpose: "manage", Choices: ways}},
-		{"prove.totp", Prove{Frame: frame(), Purpose: "sign_in", Prompt: app, Back: true}},
+		{"choose.reset", Choose{Frame: frame(step(1, 2)), Purpose: "reset", Choices: ways, None: true, Back: true}},
+		{"choose.manage", Choose{Frame: frame(wrong("choose", "problem.choose")), Purpose: "manage", Choices: ways, None: true, Back: true}},
+		{"prove.totp", Prove{Frame: frame(step(2, 2), notice("one_more")), Purpose: "sign_in", Prompt: app, Other: true, None: true, Account: true}},
 		{"prove.totp.problem", Prove{Frame: frame(step(1, 2), func(f *Frame) {
 			f.Problem = Problem{Field: "code", Key: "problem.used_code", Until: today.Add(12 * time.Second)}
 		}), Purpose: "reset", Prompt: app, Other: true, None: true, Back: true}},
-		{"prove.email", Prove{Frame: frame(step(1, 2), notice("code_sent")), Purpose: "reset", Prompt: mailed, Other: true, None: true, Back: true}},
-		{"prove.address.nobody", Prove{Frame: frame(step(1, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAddress, Kind: "email"}, None: true}},
-		{"prove.address", Prove{Frame: frame(step(1, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAddress, Kind: "email", Hint: "t•••@stark.example"}, Other: true, None: true, Back: true}},
+		{"prove.email", Prove{Frame: frame(notice("code_sent")), Purpose: "manage", Prompt: mailed, Other: true, None: true, Back: true}},
+		{"prove.email.reset", Prove{Frame: frame(step(1, 2), notice("code_perhaps_sent")), Purpose: "reset", Prompt: typed, Other: true, None: true, Back: true}},
+		{"prove.address", Prove{Frame: frame(step(1, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAddress, Kind: "email"}, Other: true, None: true, Back: true}},
 		{"prove.password", Prove{Frame: frame(), Purpose: "manage", Prompt: Prompt{Shape: AskSecret, Kind: "password"}, Back: true}},
-		{"prove.questions", Prove{Frame: frame(step(2, 2)), Purpose: "reset", Prompt: Prompt{Shape: AskAnswers, Kind: "questions", Ask: []string{"What was the name of your first robot?", "Where did you build it?"}}, Back: true}},
-		{"prove.passkey", Prove{Frame: frame(), Purpose: "sign_in", Prompt: Prompt{Shape: AskCeremony, Kind: "passkey", Options: []byte(`{"challenge":"AAAA"}`)}, Other: true, Back: true}},
-		{"new_password.reset", NewPassword{Frame: frame(step(2, 2)), Purpose: "reset", Login: "ironman", Rules: rules}},
-		{"new_password.problem", NewPassword{Frame: frame(step(2, 2), wrong("new", "problem.password")), Purpose: "due", Login: "ironman", Rules: []Rule{rules[0], rules[1], {Key: "rule.contains", Check: "not_contain", Value: "ironman", Failed: true}}}},
+		{"new_password.reset", NewPassword{Frame: frame(), Purpose: "reset", Login: "ironman", Rules: rules}},
+		{"new_password.problem", NewPassword{Frame: frame(wrong("new", "problem.contains")), Purpose: "due", Login: "ironman", Rules: []Rule{rules[0], rules[1], {Key: "rule.contains", Check: "not_contain", Value: "ironman", Failed: true}}}},
 		{"new_password.change", NewPassword{Frame: frame(wrong("confirm", "problem.confirm")), Purpose: "change", Old: true, Login: "ironman", Rules: rules}},
 		{"more_information", MoreInformation{Frame: frame(), Needs: []string{"totp"}, Missing: 1}},
 		{"more_information.skip", MoreInformation{Frame: frame(), Needs: []string{"totp", "email"}, Missing: 1, MaySkip: true, SkipLeft: 2, SkipUntil: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)}},
-		{"reconfirm", Reconfirm{Frame: frame(), Methods: []MethodRow{appRow, mailRow}}},
-		{"register_choose", RegisterChoose{Frame: frame(step(1, 3)), Choices: []Choice{{"totp", "totp", ""}, {"email", "email", ""}}}},
+		{"register_choose", RegisterChoose{Frame: frame(), Choices: []Choice{{"totp", "totp", ""}, {"email", "email", ""}}}},
 		{"register_intro", RegisterIntro{Frame: frame(step(1, 3)), Kind: "totp", Other: true}},
 		{"register.show", Register{Frame: frame(step(2, 3)), Prompt: secret, Other: true}},
 		{"register.code", Register{Frame: frame(step(3, 3), wrong("code", "problem.wrong_code")), Prompt: app, Other: true}},
 		{"register.address", Register{Frame: frame(step(1, 2)), Prompt: Prompt{Shape: AskAddress, Kind: "email"}}},
+		{"register.address.change", Register{Frame: frame(step(1, 2)), Prompt: Prompt{Shape: AskAddress, Kind: "email"}, Change: true}},
 		{"register.mailed", Register{Frame: frame(step(2, 2)), Prompt: mailed}},
-		{"all_set", AllSet{Frame: frame(step(3, 3)), Methods: []MethodRow{newApp}}},
+		{"all_set", AllSet{Frame: frame(), Methods: []MethodRow{newApp}}},
 		{"security_info", SecurityInfo{Frame: frame(func(f *Frame) { f.Who = "Tony Stark · ironman" }, notice("method_added")), Name: "Tony Stark", Login: "ironman",
 			HasPassword: true, PasswordChangedAt: today.AddDate(0, -3, 0), Methods: []MethodRow{appRow, mailRow}, Addable: true,
 			Devices:  []Device{{ID: "d1", Agent: "Chrome on Linux", Network: "192.0.2.7", Seen: today, This: true}, {ID: "d2", Agent: "Safari on iPhone", Network: "198.51.100.23", Seen: today.AddDate(0, 0, -1)}},
 			Activity: []Activity{{At: today.Add(-time.Minute), Event: "method.bound", Network: "192.0.2.7"}, {At: today.AddDate(0, 0, -3), Event: "sign_in.ok", Network: "192.0.2.7"}, {At: today.AddDate(0, -2, 0), Event: "unheard.of"}}}},
-		{"security_info.frozen", SecurityInfo{Frame: frame(), Login: "ironman", HasPassword: true, Addable: true, Frozen: true, Methods: []MethodRow{{ID: "m3", Kind: "email", Label: "x•••@evil.example", Added: today.Add(-time.Hour), Suspended: true, Deletable: true}}}},
-		{"security_info.thawing", SecurityInfo{Frame: frame(), Login: "ironman", HasPassword: true, Addable: true, Thawing: true, Methods: []MethodRow{appRow, {ID: "m3", Kind: "email", Label: "x•••@evil.example", Added: today.Add(-time.Hour), Suspended: true, Deletable: true}}}},
+		{"security_info.frozen", SecurityInfo{Frame: frame(), Login: "ironman", HasPassword: true, Addable: true, Frozen: true, Methods: []MethodRow{{ID: "m3", Kind: "email", Label: "x•••@evil.example", Added: today.Add(-time.Hour), Suspended: true}}}},
+		{"security_info.thawing", SecurityInfo{Frame: frame(), Login: "ironman", HasPassword: true, Addable: true, Thawing: true, Methods: []MethodRow{appRow, {ID: "m3", Kind: "email", Label: "x•••@evil.example", Added: today.Add(-time.Hour), Suspended: true}}}},
 		{"confirm_delete", ConfirmDelete{Frame: frame(), Method: mailRow}},
 		{"confirm_delete.replace", ConfirmDelete{Frame: frame(), Method: appRow, Replace: true}},
 		{"reset_name", ResetName{Frame: frame(nobody), Login: "ironman", Captcha: puzzle, Back: "/avengers/flow/k3jx"}},
@@ -112,22 +116,35 @@ func samples() []sample {
 		{"dead_end.sign_in", DeadEnd{Frame: frame(), Reference: "7F3K-9QPL", Other: true, Return: true}},
 		{"not_me.password", NotMe{Frame: frame(nobody), What: "password_reset", At: today.Add(-26 * time.Hour)}},
 		{"not_me", NotMe{Frame: frame(nobody), What: "method_added", At: today.Add(-26 * time.Hour)}},
-		{"not_me_done", NotMeDone{frame(nobody)}},
+		{"not_me.unsure", NotMe{Frame: frame(nobody), What: "password_may_have_changed", At: today.Add(-26 * time.Hour)}},
+		{"not_me_done", NotMeDone{Frame: frame(nobody), What: "method_added", SecurityInfo: "/avengers/security-info"}},
+		{"not_me_done.password", NotMeDone{Frame: frame(nobody), What: "password_reset"}},
+		{"not_me_done.used", NotMeDone{Frame: frame(nobody), What: "reset_begun", Used: true, SecurityInfo: "/avengers/security-info"}},
 		{"sign_out", SignOut{Frame: frame(), Login: "ironman", Client: "Mission Wiki"}},
-		{"signed_out", SignedOut{frame(nobody)}},
+		{"signed_out", SignedOut{Frame: frame(nobody), SignIn: "/avengers/security-info"}},
 		{"wait.sign_in", Wait{Frame: frame(), Reason: "sign_in", Until: today.Add(59 * time.Second), Back: "/avengers/flow/k3jx"}},
-		{"wait.reset", Wait{Frame: frame(), Reason: "reset", Until: today.Add(20 * time.Hour), Back: "/avengers/flow/k3jx"}},
+		{"wait.reset", Wait{Frame: frame(), Reason: "reset", Until: today.Add(20 * time.Hour), Back: "/avengers/flow/k3jx", Reference: "7F3K-9QPL-2WXZ"}},
 		{"wait.password", Wait{Frame: frame(), Reason: "password", Here: "/avengers/flow/r8sd"}},
-		{"wait.reset_held", Wait{Frame: frame(), Reason: "reset_held", Until: today.Add(30 * time.Minute), Here: "/avengers/flow/r8sd", Back: "/avengers/flow/k3jx"}},
+		{"wait.reset_held", Wait{Frame: frame(), Reason: "reset_held", Until: today.Add(30 * time.Minute), Here: "/avengers/flow/r8sd", Back: "/avengers/flow/k3jx", Reference: "7F3K-9QPL-2WXZ"}},
 		{"oops.expired", Oops{Frame: frame(nobody), Reason: "expired", Again: "/avengers/security-info"}},
+		{"oops.link", Oops{Frame: frame(nobody), Reason: "link", Reference: "7F3K-9QPL", Again: "/avengers/security-info"}},
 		{"oops.internal", Oops{Frame: frame(nobody, func(f *Frame) { f.Accent, f.Logo = "", "/avengers/assets/logo-1.png" }), Reason: "internal", Reference: "7F3K-9QPL"}},
+		{"long.account", Account{Frame: frame(long), Login: endless, Name: endless, Client: endless}},
+		{"long.dead_end", DeadEnd{Frame: frame(long), Reference: endless, Back: "/avengers/reset"}},
+		{"long.prove", Prove{Frame: frame(long), Purpose: "reset", Prompt: Prompt{Shape: AskCode, Kind: "email", Hint: endless + "@stark.example"}, Other: true, None: true, Back: true}},
+		{"long.security_info", SecurityInfo{Frame: frame(long), Name: endless, Login: endless, HasPassword: true, Addable: true,
+			Methods:  []MethodRow{{ID: "m2", Kind: "email", Label: endless, Added: today, ResetOnly: true}},
+			Devices:  []Device{{ID: "d1", Agent: endless, Network: endless, Seen: today, This: true}},
+			Activity: []Activity{{At: today, Event: "sign_in.ok", Network: endless}}}},
+		{"long.sign_out", SignOut{Frame: frame(long), Login: endless, Client: endless}},
+		{"long.sign_in_password", SignInPassword{Frame: frame(long), Login: endless, Client: endless}},
 		{"form_post", FormPost{Frame: frame(nobody), Target: "https://wiki.example.com/callback", Fields: [][2]string{{"code", "c0de"}, {"state", "xyz"}, {"iss", "https://login.example.com/avengers"}}}},
 	}
 }
 
 func letterOf() Letter {
 	return Letter{Tenant: "The Avengers", Accent: "#8a1c24", Help: "mailto:help@example.com", Name: "Tony Stark", Login: "ironman", At: today,
-		NotMe: "https://login.example.com/avengers/not-me?t=abc", SecurityInfo: "https://login.example.com/avengers/security-info", Where: "Chrome on Linux, 192.0.2.7"}
+		NotMe: "https://login.example.com/avengers/not-me?t=abc", SecurityInfo: "https://login.example.com/avengers/security-info", Where: "Chrome on Linux · 192.0.2.7"}
 }
 
 type mailSample struct {
@@ -152,7 +169,8 @@ func mailSamples() []mailSample {
 		{"method_removed", MethodRemoved{l, "email", "t•••@stark.example"}},
 		{"account_unlocked", AccountUnlocked{l}},
 		{"administrator_reset", AdministratorReset{l, "pepper"}},
-		{"not_me_acted", NotMeActed{quiet}},
+		{"not_me_acted", NotMeActed{quiet, "method_added"}},
+		{"not_me_acted.password", NotMeActed{quiet, "password_reset"}},
 	}
 }
 

@@ -27,7 +27,7 @@ var files embed.FS
 
 // all names every page struct: a struct without its file, or a file without its struct, is refused by New.
 var all = []Page{
-	SignInName{}, SignInPassword{}, Account{}, Choose{}, Prove{}, NewPassword{}, MoreInformation{}, Reconfirm{},
+	SignInName{}, SignInPassword{}, Account{}, Choose{}, Prove{}, NewPassword{}, MoreInformation{},
 	RegisterChoose{}, RegisterIntro{}, Register{}, AllSet{}, SecurityInfo{}, ConfirmDelete{}, ResetName{}, ResetWhat{},
 	ResetDone{}, Unlock{}, UnlockDone{}, DeadEnd{}, NotMe{}, NotMeDone{}, SignOut{}, SignedOut{}, Wait{}, Oops{}, FormPost{},
 }

@@ -100,7 +100,7 @@ func TestPageWritesAllOrNothing(t *testing.T) {
 	if err := s.Page(&b, stranger{}); err == nil || b.Len() > 0 {
 		t.Errorf("wrote %q, err %v", b.String(), err)
 	}
-	if err := s.Page(brokenPipe{}, SignedOut{frame()}); err != io.ErrClosedPipe {
+	if err := s.Page(brokenPipe{}, SignedOut{Frame: frame()}); err != io.ErrClosedPipe {
 		t.Errorf("a failed write is not told: %v", err)
 	}
 }

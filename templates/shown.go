@@ -3,7 +3,6 @@ package templates
 import (
 	"encoding/json"
 	"html/template"
-	"strconv"
 	"strings"
 )
 
@@ -46,14 +45,13 @@ func (v *view) How() template.HTML {
 	p := v.prompt()
 	switch {
 	case p.Shape == AskAddress:
-		if p.Hint == "" {
-			return v.H("prove.address_how_nobody")
-		}
-		return v.H("prove.address_how", p.Hint)
+		return v.H("prove.address_how")
 	case p.Kind == "totp":
 		return v.words.plainHTML("prove.totp_how", v.Tenant)
-	case p.Kind == "email" && p.Hint == "":
-		return v.H("prove.email_how_nobody")
+	case p.Kind == "email" && v.ForReset() && p.Hint == "":
+		return v.H("prove.email_perhaps")
+	case p.Kind == "email" && v.ForReset():
+		return v.H("prove.email_perhaps_to", p.Hint)
 	}
 	return v.H(v.words.known("prove", p.Kind+"_how"), p.Hint)
 }
@@ -69,7 +67,12 @@ func (v *view) Intro(suffix string) string {
 }
 
 // RegisterHeading names the step of a registration.
-func (v *view) RegisterHeading() string { return v.T(v.step("", "register.other_intro")) }
+func (v *view) RegisterHeading() string {
+	if p, _ := v.P.(Register); p.Change && p.Prompt.Kind == "email" && p.Prompt.Shape == AskAddress {
+		return v.T("register.email_change")
+	}
+	return v.T(v.step("", "register.other_intro"))
+}
 
 // RegisterHow tells what to do in that step.
 func (v *view) RegisterHow() template.HTML {
@@ -157,6 +160,12 @@ func (v *view) Sub(m MethodRow) string {
 	return strings.Join(parts, " · ")
 }
 
+// IsLong reports whether a wait takes so long that she does something else meanwhile.
+func (v *view) IsLong() bool {
+	p, _ := v.P.(Wait)
+	return (p.Reason == "reset" || p.Reason == "reset_held") && !p.Until.IsZero()
+}
+
 // Oops gives title or text of an error page.
 func (v *view) Oops(what string) string {
 	p, _ := v.P.(Oops)
@@ -168,8 +177,6 @@ func (v *view) Oops(what string) string {
 
 func (v *view) captcha() *Captcha {
 	switch p := v.P.(type) {
-	case SignInName:
-		return p.Captcha
 	case SignInPassword:
 		return p.Captcha
 	case ResetName:
@@ -208,14 +215,5 @@ func dataURL(data, kind string) template.URL {
 	}
 	return template.URL(data)
 }
-
-// Answer prepares the input for the i-th question.
-func (v *view) Answer(i int, question string) Field {
-	name := "answer." + strconv.Itoa(i)
-	return v.tell(Field{Name: name, ID: "answer-" + strconv.Itoa(i), Label: question, Type: "text", Complete: "off", Required: true, Max: 200})
-}
-
-// Ceremony is what the browser's own dialogue needs.
-func (v *view) Ceremony() string { return string(v.prompt().Options) }
 
 func (w *words) has(key string) bool { _, ok := w.entries[key]; return ok }

@@ -17,11 +17,19 @@ func (v *view) Ago(t time.Time) string { return v.words.ago(t, v.now) }
 
 // Clock gives the time of day of t, with the day when it is not today, as a <time> element.
 func (v *view) Clock(t time.Time) template.HTML {
-	text, show := v.words.clock(t), "clock"
+	show := "clock"
 	if !sameDay(t, v.now) {
-		text, show = v.words.moment(t, v.now), "moment"
+		show = "moment"
 	}
-	return timeElement(t, show, text)
+	return timeElement(t, show, v.PlainClock(t))
+}
+
+// PlainClock is Clock as text.
+func (v *view) PlainClock(t time.Time) string {
+	if !sameDay(t, v.now) {
+		return v.words.moment(t, v.now)
+	}
+	return v.words.clock(t)
 }
 
 // Moment gives day and time of day of t as a <time> element.

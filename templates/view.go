@@ -39,6 +39,16 @@ func (v *view) Or(prefix, name string, args ...any) string {
 // Kind names a kind of authenticator.
 func (v *view) Kind(kind string) string { return v.Or("kind", kind) }
 
+// Agent names a browser and what it runs on, which are kept in English: "Firefox on Linux".
+func (v *view) Agent(s string) string { return v.words.agent(s) }
+
+func (w *words) agent(s string) string {
+	if browser, system, ok := strings.Cut(s, " on "); ok {
+		return w.text("agent", browser, system)
+	}
+	return s
+}
+
 // Initial is the first letter of the organisation's name without its article, for the mark.
 func (v *view) Initial() string {
 	name := v.Tenant
@@ -96,7 +106,6 @@ var fields = map[string]Field{
 	"confirm":  {Complete: "new-password", Type: "password", Toggle: true, Max: 4096},
 	"code":     {Complete: "one-time-code", Type: "text", Mode: "numeric", Code: true, Max: 64},
 	"email":    {Complete: "email", Type: "email", Mode: "email", Max: 320},
-	"phone":    {Complete: "tel", Type: "tel", Mode: "tel", Max: 40},
 }
 
 // Field prepares an input. The first one on a page gets the focus, unless a problem needs it more.

@@ -117,7 +117,10 @@ func (a *Accounts) Registered(tx store.Tx, user directory.UserID) error {
 	}
 	_, err := tx.Exec(`DELETE FROM authenticator WHERE tenant = $1 AND user_id = $2
 		AND bound_at < (SELECT require_again_at FROM account WHERE tenant = $1 AND user_id = $2)`, string(user))
-	return err
+	if err != nil {
+		return err
+	}
+	return a.lead(tx, user)
 }
 
 // Skip counts one press of "Skip for now" and lets the user be until the snooze ends.

@@ -103,9 +103,6 @@ func TestAuthenticatorsAreTheirOwnersAndSealed_A30_EN08(t *testing.T) {
 				t.Errorf("A30: %s of another user's: %v", name, err)
 			}
 		}
-		if !first.Default || second.Default {
-			t.Error("the first one is asked first")
-		}
 		write(t, h, func(tx store.Tx) error { return a.Unbind(tx, ada, first.ID) })
 		write(t, h, func(tx store.Tx) error {
 			list, err := a.Authenticators(tx, ada)
@@ -114,6 +111,61 @@ func TestAuthenticatorsAreTheirOwnersAndSealed_A30_EN08(t *testing.T) {
 			}
 			return err
 		})
+	})
+}
+
+func TestExactlyOneOfThoseThatCountIsAskedFirst(t *testing.T) {
+	storetest.EachClock(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		h := db.Tenant("avengers")
+		a := New("avengers", secret.NewRing(), session.New(h, session.Options{Cookie: "sparekey-avengers"}))
+		bind := func(id string, first bool) func(store.Tx) error {
+			return func(tx store.Tx) error {
+				_, err := a.Bind(tx, ada, identity.Authenticator{ID: id, Kind: identity.TOTP, Data: []byte("x"), Default: first})
+				return err
+			}
+		}
+		unbind := func(id string) func(store.Tx) error {
+			return func(tx store.Tx) error { return a.Unbind(tx, ada, id) }
+		}
+		suspend := func(id string) func(store.Tx) error {
+			return func(tx store.Tx) error { return a.Suspend(tx, ada, id) }
+		}
+		for _, step := range []struct {
+			what  string
+			deed  func(store.Tx) error
+			first string
+		}{
+			{"the only one", bind("a", false), "a"},
+			{"a further one", bind("b", false), "a"},
+			{"a third one", bind("c", false), "a"},
+			{"another by her wish", func(tx store.Tx) error { return a.Prefer(tx, ada, "c") }, "c"},
+			{"one that was not asked first is changed", func(tx store.Tx) error { return errors.Join(unbind("b")(tx), bind("d", false)(tx)) }, "c"},
+			{"the one asked first is changed", func(tx store.Tx) error { return errors.Join(unbind("c")(tx), bind("e", true)(tx)) }, "e"},
+			{"the one asked first is deleted", unbind("e"), "a"},
+			{"the one asked first is suspended", suspend("a"), "d"},
+			{"nothing that counts is left", suspend("d"), ""},
+			{"a suspended one is deleted", unbind("d"), ""},
+			{"one beside those that are suspended", bind("f", false), "f"},
+		} {
+			clock.Advance(time.Second)
+			write(t, h, step.deed)
+			write(t, h, func(tx store.Tx) error {
+				list, err := a.Authenticators(tx, ada)
+				first := ""
+				for _, x := range list {
+					if x.Default {
+						first += x.ID
+					}
+				}
+				if first != step.first {
+					t.Errorf("%s: %q is asked first, not %q", step.what, first, step.first)
+				}
+				return err
+			})
+		}
+		if err := h.Write(t.Context(), func(tx store.Tx) error { return a.Prefer(tx, ada, "a") }); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a suspended one is asked first: %v", err)
+		}
 	})
 }
 
@@ -132,9 +184,9 @@ func TestRegisteredDropsWhatWasDeclaredVoid(t *testing.T) {
 		write(t, h, bind)
 		write(t, h, func(tx store.Tx) error { return a.Registered(tx, ada) })
 		write(t, h, func(tx store.Tx) error {
-			n, err := a.Held(tx, ada)
-			if n != 1 {
-				t.Errorf("%d are left", n)
+			list, err := a.Authenticators(tx, ada)
+			if len(list) != 1 || !list[0].Default {
+				t.Errorf("left: %+v", list)
 			}
 			return err
 		})
@@ -153,9 +205,9 @@ func TestEraseLeavesNothing(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			n, err := a.Held(tx, ada)
-			if c.Subject != "" || n != 0 {
-				t.Errorf("left: %+v, %d authenticators", c, n)
+			list, err := a.Authenticators(tx, ada)
+			if c.Subject != "" || len(list) != 0 {
+				t.Errorf("left: %+v, %d authenticators", c, len(list))
 			}
 			return err
 		})

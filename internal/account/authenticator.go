@@ -36,35 +36,39 @@ func (a *Accounts) Authenticators(tx store.Tx, user directory.UserID) ([]identit
 	return list, rows.Err()
 }
 
-// Held reports how many authenticators the user has, without opening any.
-func (a *Accounts) Held(tx store.Tx, user directory.UserID) (n int, err error) {
-	err = tx.Row(`SELECT count(*) FROM authenticator WHERE tenant = $1 AND user_id = $2`, string(user)).Scan(&n)
-	return n, err
-}
-
 func owner(user directory.UserID, id string) string { return string(user) + "/" + id }
 
-// Bind adds an authenticator. It gets an id when it has none, and is asked first when it is the user's only one.
+// Bind adds an authenticator. It gets an id when it has none, and is asked first when it says so or nothing else can be.
 // The account's row is locked first, so that two bindings of one user follow each other.
 func (a *Accounts) Bind(tx store.Tx, user directory.UserID, x identity.Authenticator) (identity.Authenticator, error) {
 	if _, err := a.Lock(tx, user); err != nil {
 		return x, err
 	}
-	n, err := a.Held(tx, user)
-	if err != nil {
-		return x, err
-	}
 	if x.ID == "" {
 		x.ID = secret.ID()
 	}
-	x.Default, x.BoundAt = x.Default || n == 0, tx.Now()
-	_, err = tx.Exec(`INSERT INTO authenticator (tenant, id, user_id, kind, label, data, bound_at, used_at, bound_from, suspended_at, preferred, step)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, $9, $10)`,
-		x.ID, string(user), string(x.Kind), x.Label, a.box.Seal(owner(user, x.ID), x.Data), store.Micros(x.BoundAt), x.BoundFrom, flag(x.Default), x.Step)
+	x.BoundAt = tx.Now()
+	_, err := tx.Exec(`INSERT INTO authenticator (tenant, id, user_id, kind, label, data, bound_at, used_at, bound_from, suspended_at, preferred, step)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, 0, 0, $9)`,
+		x.ID, string(user), string(x.Kind), x.Label, a.box.Seal(owner(user, x.ID), x.Data), store.Micros(x.BoundAt), x.BoundFrom, x.Step)
+	if err == nil && x.Default {
+		err = a.Prefer(tx, user, x.ID)
+	} else if err == nil {
+		err = a.lead(tx, user)
+	}
 	if err != nil {
 		return x, fmt.Errorf("bind authenticator: %w", err)
 	}
 	return x, nil
+}
+
+// lead sees to it that exactly one of the user's authenticators is asked first, as long as one can be: the one that was, while it counts,
+// and else the oldest that does. A suspended one never is.
+func (a *Accounts) lead(tx store.Tx, user directory.UserID) error {
+	_, err := tx.Exec(`UPDATE authenticator SET preferred = CASE WHEN id = (SELECT id FROM authenticator
+		WHERE tenant = $1 AND user_id = $2 AND suspended_at = 0 ORDER BY preferred DESC, bound_at, id LIMIT 1) THEN 1 ELSE 0 END
+		WHERE tenant = $1 AND user_id = $2`, string(user))
+	return err
 }
 
 // Lock takes the account's row for the rest of the transaction, so that a rule about all of a user's authenticators holds.
@@ -79,29 +83,30 @@ func (a *Accounts) Lock(tx store.Tx, user directory.UserID) (Account, error) {
 	return a.load(tx, user, tx.Locking())
 }
 
-// Unbind ends an authenticator; store.ErrNotFound when it is not this user's. When it was asked first, the oldest left takes its place.
+// Unbind ends an authenticator; store.ErrNotFound when it is not this user's. When it was asked first, the oldest left that counts takes its place.
 func (a *Accounts) Unbind(tx store.Tx, user directory.UserID, id string) error {
 	if err := affected(tx.Exec(`DELETE FROM authenticator WHERE tenant = $1 AND user_id = $2 AND id = $3`, string(user), id)); err != nil {
 		return err
 	}
-	_, err := tx.Exec(`UPDATE authenticator SET preferred = 1 WHERE tenant = $1 AND user_id = $2
-		AND id = (SELECT id FROM authenticator WHERE tenant = $1 AND user_id = $2 ORDER BY bound_at, id LIMIT 1)
-		AND NOT EXISTS (SELECT 1 FROM authenticator WHERE tenant = $1 AND user_id = $2 AND preferred = 1)`, string(user))
-	return err
+	return a.lead(tx, user)
 }
 
-// Prefer makes the authenticator the one asked first.
+// Prefer makes the authenticator the one asked first; store.ErrNotFound when it is not this user's or is suspended.
 func (a *Accounts) Prefer(tx store.Tx, user directory.UserID, id string) error {
-	if err := affected(tx.Exec(`UPDATE authenticator SET preferred = 1 WHERE tenant = $1 AND user_id = $2 AND id = $3`, string(user), id)); err != nil {
+	if err := affected(tx.Exec(`UPDATE authenticator SET preferred = 1 WHERE tenant = $1 AND user_id = $2 AND id = $3 AND suspended_at = 0`, string(user), id)); err != nil {
 		return err
 	}
 	_, err := tx.Exec(`UPDATE authenticator SET preferred = 0 WHERE tenant = $1 AND user_id = $2 AND id <> $3`, string(user), id)
 	return err
 }
 
-// Suspend makes the authenticator prove nothing, for good: its owner deletes it and binds it anew.
+// Suspend makes the authenticator prove nothing, for good: its owner deletes it and binds it anew. When it was asked first, the oldest left
+// that counts takes its place.
 func (a *Accounts) Suspend(tx store.Tx, user directory.UserID, id string) error {
-	return affected(tx.Exec(`UPDATE authenticator SET suspended_at = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3`, string(user), id, store.Micros(tx.Now())))
+	if err := affected(tx.Exec(`UPDATE authenticator SET suspended_at = $4 WHERE tenant = $1 AND user_id = $2 AND id = $3`, string(user), id, store.Micros(tx.Now()))); err != nil {
+		return err
+	}
+	return a.lead(tx, user)
 }
 
 func affected(n int64, err error) error {
@@ -109,13 +114,6 @@ func affected(n int64, err error) error {
 		err = store.ErrNotFound
 	}
 	return err
-}
-
-func flag(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // Known reads the account and lists what is bound to the user without opening its secrets, in one statement: enough for policy.

@@ -94,6 +94,7 @@ func askMailed(who Claimant, hint string) templates.Prompt {
 
 // Challenge sends a code to the claimant's address. In a reset it asks for the field email first, and then, whether what was typed
 // is the address or not, and for a decoy as well, for a code with the same words: only the address' owner learns more (SECURITY RS-01).
+// The hint is then what was typed.
 // The recipient is the stored address, never the typed one (A11).
 func (m Email) Challenge(_ context.Context, who Claimant) (templates.Prompt, State, []notify.Message, error) {
 	if who.Flow == "" {
@@ -108,7 +109,7 @@ func (m Email) Challenge(_ context.Context, who Claimant) (templates.Prompt, Sta
 			return templates.Prompt{Shape: templates.AskAddress, Kind: string(identity.Email)}, nil, nil, nil
 		}
 		typed, _ = Mailbox(who.Address)
-		hint = Mask(typed)
+		hint = typed // so that she sees what she mistyped
 	}
 	var to identity.Authenticator
 	for _, a := range who.Authenticators {

@@ -25,6 +25,12 @@
     if (h1) h1.focus({ preventScroll: true });
   }
 
+  // What a page says on its arrival is put there once more, since not every screen reader tells what was there before it looked.
+  all('.notice[role=status] span', (span) => setTimeout(() => { span.textContent = String(span.textContent); }, 500));
+
+  // What was done is said once: not again after a reload.
+  if (/^\?done=\w+$/.test(location.search)) history.replaceState(null, '', location.pathname);
+
   // A form goes out once. What holds it back for a while gives back a promise.
   const holds = new WeakMap();
   document.addEventListener('submit', (e) => {
@@ -142,19 +148,6 @@
   });
 
   all('form[data-auto-submit]', (form) => HTMLFormElement.prototype.submit.call(form));
-
-  // The browser's own dialogue (WebAuthn): opened by the primary button, its answer posted as JSON.
-  all('[data-ceremony]', (div) => {
-    const form = div.closest('form'), field = form.elements.namedItem('credential');
-    holds.set(form, () => {
-      if (field.value || !window.PublicKeyCredential) return null;
-      const options = JSON.parse(div.dataset.ceremony), P = PublicKeyCredential;
-      const asked = options.user
-        ? navigator.credentials.create({ publicKey: P.parseCreationOptionsFromJSON(options) })
-        : navigator.credentials.get({ publicKey: P.parseRequestOptionsFromJSON(options) });
-      return asked.then((credential) => { field.value = JSON.stringify(credential.toJSON()); });
-    });
-  });
 
   all('[data-captcha]', (box) => {
     const puzzle = JSON.parse(box.dataset.captcha), form = box.closest('form'), field = form.elements.namedItem('captcha');
