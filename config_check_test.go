@@ -156,7 +156,7 @@ func TestWhatKeepsServeFromStartingIsAFaultWithItsPlace(t *testing.T) {
 		"a client twice, and all wrong": {strings.Replace(goodTenant, "    clients: [", `    clients: [{id: wiki, secret: file:wiki.secret, scopes: [openid, admin], grants: [password], auth_method: none,
       redirect_uris: ["https://*.example.com/", "javascript:alert(1)"], pkce: optional}, `, 1), []string{
 			`6:69: tenants.avengers.clients[0].scopes[1]: "admin" is not one of openid, profile, email, phone, address, groups, offline_access`,
-			`6:86: tenants.avengers.clients[0].grants[0]: "password" is not one of authorization_code, refresh_token`,
+			`6:86: tenants.avengers.clients[0].grants[0]: "password" is not one of authorization_code, refresh_token, client_credentials`,
 			"6:110: tenants.avengers.clients[0].auth_method: none is for public clients, and they have no other",
 			"7:23: tenants.avengers.clients[0].redirect_uris[0]: a URI is compared whole: there are no wildcards",
 			"7:49: tenants.avengers.clients[0].redirect_uris[1]: the scheme must be https (native apps: http on a loopback address, or a scheme like com.example.app)",

@@ -55,18 +55,21 @@ func TestOA03_OA06_WhatIsNotOfferedIsNotThere(t *testing.T) {
 			t.Errorf("response_type %q: %q", kind, p.location)
 		}
 	}
-	for _, grant := range []string{"password", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:jwt-bearer"} {
+	for _, grant := range []string{"password", "implicit", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:jwt-bearer"} {
 		if got := h.token("avengers", "grant_type", grant, "username", "ironman", "password", password, "scope", "openid"); got.Error != "unsupported_grant_type" || got.Access != "" {
 			t.Errorf("%s: %d %s", grant, got.status, got.raw)
 		}
 	}
+	if got := h.token("avengers", "grant_type", "client_credentials"); got.Error != "unauthorized_client" || got.Access != "" { // it is not registered for that
+		t.Errorf("client_credentials: %d %s", got.status, got.raw)
+	}
 	meta := h.meta("avengers")
-	for _, name := range []string{"registration_endpoint", "device_authorization_endpoint", "pushed_authorization_request_endpoint", "backchannel_authentication_endpoint"} {
+	for _, name := range []string{"registration_endpoint", "device_authorization_endpoint", "backchannel_authentication_endpoint"} {
 		if meta[name] != nil {
 			t.Errorf("%s is published: %v", name, meta[name])
 		}
 	}
-	for _, path := range []string{"/register", "/connect/register", "/device", "/device_authorization", "/introspect", "/par"} {
+	for _, path := range []string{"/register", "/connect/register", "/device", "/device_authorization"} {
 		res, err := http.Post(h.issuer+path, "application/json", strings.NewReader(`{"redirect_uris":["https://evil.example"]}`))
 		if err != nil {
 			t.Fatal(err)
