@@ -29,8 +29,13 @@ func (f *Flows) notMe(w http.ResponseWriter, r *http.Request) {
 		f.render(w, r, templates.NotMe{Frame: f.frame(r, f.bind(w, r)), What: a.Event, At: a.At}, http.StatusOK)
 		return
 	}
-	page, status := templates.NotMeDone{Frame: f.frame(r, f.browser(r)), What: a.Event}, http.StatusOK
-	if page.Used = !r.URL.Query().Has("pressed"); page.Used {
+	f.showDone(w, r, a, !r.URL.Query().Has("pressed"))
+}
+
+// showDone says what the button has done; used: to somebody who pressed it now, or came back, when it had been pressed already.
+func (f *Flows) showDone(w http.ResponseWriter, r *http.Request, a stoppable, used bool) {
+	page, status := templates.NotMeDone{Frame: f.frame(r, f.browser(r)), What: a.Event, Used: used}, http.StatusOK
+	if used {
 		status = http.StatusForbidden
 	}
 	if !a.password() {
@@ -73,9 +78,9 @@ func (f *Flows) notMePost(w http.ResponseWriter, r *http.Request) {
 		f.Oops(w, r, "foreign", http.StatusForbidden)
 		return
 	}
-	switch err := f.stop(r); {
+	switch a, err := f.stop(r); {
 	case errors.Is(err, errUsed), errors.Is(err, store.ErrChanged):
-		http.Redirect(w, r, r.URL.EscapedPath(), http.StatusSeeOther)
+		f.showDone(w, r, a, true) // at once: what the other one did may be on its way to the disk still
 	case err != nil:
 		f.failLink(w, r, err)
 	default:
@@ -84,11 +89,11 @@ func (f *Flows) notMePost(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (f *Flows) stop(r *http.Request) error {
+func (f *Flows) stop(r *http.Request) (stoppable, error) {
 	ctx, token := r.Context(), secret.Digest(r.PathValue("token"))
 	peek, err := f.alarmed(r)
 	if err != nil {
-		return err
+		return peek, err
 	}
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -96,7 +101,7 @@ func (f *Flows) stop(r *http.Request) error {
 	if err != nil {
 		user = directory.User{ID: peek.User} // stopping does not wait for a directory: the notice goes to the registered addresses
 	}
-	return f.Store.Write(ctx, func(tx store.Tx) error {
+	return peek, f.Store.Write(ctx, func(tx store.Tx) error {
 		a, err := f.alarms.Get(tx, token)
 		if err != nil {
 			return err
