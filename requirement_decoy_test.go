@@ -142,3 +142,84 @@ func TestRS01_SpellingsAndPreferencesTellNothing(t *testing.T) {
 	r.post("code", h.code(2, "tony@away.example"), "action", "verify")
 	r.want("Choose a new password") // any of her addresses is one
 }
+
+// Whoever goes back in a reset and gives another name, or says that something else is wrong, learns nothing of whose name it is.
+func TestRS01_GoingBackAndForthComparesNothing(t *testing.T) {
+	t.Run("two names of one user in one flow", func(t *testing.T) {
+		h := open(t)
+		withEmail(t, h)
+		for _, pair := range [][2]string{{"ironman", "tony@stark.example"}, {"hulk", "bruce@banner.example"}, {"nobody1", "nobody1@stark.example"}} {
+			b := h.browser()
+			b.get("/avengers/reset")
+			var seen [2][]string
+			for i, name := range pair {
+				b.post(append(b.puzzle(), "username", name, "action", "next")...)
+				b.post("what", "forgot", "action", "next")
+				b.post("action", "other")
+				if seen[i] = choices(b.last); len(seen[i]) == 0 {
+					t.Fatalf("no choices for %s on %q", name, b.last.h1())
+				}
+				b.post("action", "back")
+				b.post("action", "back")
+			}
+			for _, c := range seen[0] {
+				if slices.Contains(seen[1], c) {
+					t.Errorf("%v share the choice %s", pair, c)
+				}
+			}
+		}
+	})
+	t.Run("one who may reset and not unlock", func(t *testing.T) {
+		h := open(t, rule(func(p *sparekey.Policy) {
+			no := false
+			p.For, p.Unlock = sparekey.For{Groups: []string{"Avengers"}}, &no
+		}))
+		h.equip(h.user("ironman").ID, "tony@home.example")
+		for _, name := range []string{"ironman", "nobody1", "nobody2"} {
+			b := h.browser()
+			b.get("/avengers/reset")
+			b.post(append(b.puzzle(), "username", name, "action", "next")...)
+			var seen [2][]string
+			for i, what := range []string{"forgot", "locked"} {
+				b.post("what", what, "action", "next")
+				b.post("action", "other")
+				if seen[i] = choices(b.last); len(seen[i]) == 0 {
+					t.Fatalf("no choices for %s on %q", name, b.last.h1())
+				}
+				b.post("action", "back")
+			}
+			if !slices.Equal(seen[0], seen[1]) {
+				t.Errorf("%s: %v for a reset and %v for an unlock", name, seen[0], seen[1])
+			}
+		}
+		// What she sees for an unlock leads nowhere all the same.
+		b := h.browser()
+		b.get("/avengers/reset")
+		b.post(append(b.puzzle(), "username", "ironman", "action", "next")...)
+		b.post("what", "locked", "action", "next")
+		if b.pick("email"); strings.Contains(b.last.body, `name="email"`) {
+			b.post("email", "tony@home.example", "action", "next")
+		}
+		h.drained()
+		if n := h.mailedTo("tony@home.example", "code"); n != 0 {
+			t.Errorf("%d codes were sent", n)
+		}
+	})
+	t.Run("a puzzle is worth one row of the journal", func(t *testing.T) {
+		h := open(t)
+		for _, name := range []string{"hulk", "nobody1"} {
+			b := h.browser()
+			b.get("/avengers/reset")
+			before := h.events("reset.refused") + h.events("unlock.refused")
+			b.post(append(b.puzzle(), "username", name, "action", "next")...)
+			for range 20 {
+				b.post("what", "locked", "action", "next")
+				b.post("action", "other")
+				b.post("action", "back")
+			}
+			if n := h.events("reset.refused") + h.events("unlock.refused") - before; n > 1 {
+				t.Errorf("%s: %d rows", name, n)
+			}
+		}
+	})
+}

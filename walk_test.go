@@ -244,6 +244,8 @@ func (h *armoury) prove(w *walk, form url.Values, action string) {
 	case "other":
 		w.step, w.code = atChoose, ""
 		return
+	case "different_account": // that is for signing in
+		return
 	case "resend":
 		if w.step == atMail && !h.clock.Now().Before(w.resend) {
 			h.mail(w)

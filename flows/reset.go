@@ -71,8 +71,11 @@ func (t *turn) enterReset() error {
 func (t *turn) disguise() map[string]string {
 	var why map[string]string
 	if t.decide(); !t.flow.Decoy && t.decision.Refuse != "" {
+		if t.flow.Refused == "" { // said once, however often she goes back and forth
+			why = map[string]string{"reason": string(t.decision.Refuse)}
+		}
 		t.flow.Refused, t.flow.Decoy = t.decision.Refuse, true
-		why = map[string]string{"reason": string(t.flow.Refused)}
+		t.decide()
 	}
 	if t.flow.Decoy && t.direct() {
 		t.flow.Dead = true
@@ -110,7 +113,7 @@ func (t *turn) resetBack(asking *Asking) error {
 		return t.rename()
 	}
 	if f.What == Locked && f.User != "" {
-		f.Decoy, f.Refused = false, "" // she may not unlock, but perhaps reset: that is decided anew
+		f.Decoy = false // she may not unlock, but perhaps reset: that is decided anew
 	}
 	f.What, f.hidden.Asking = "", nil
 	return t.commit(nil)
@@ -233,7 +236,9 @@ func (t *turn) tellDeadEnd() error {
 		why = t.flow.Refused
 	}
 	t.flow.Told = true
-	return t.journalled(audit.DeadEnd, map[string]string{"reason": string(why)})
+	return t.commit(func(tx store.Tx) error { // a save: of two tabs at once one is second
+		return t.Journal.Record(tx, t.event(audit.DeadEnd, map[string]string{"reason": string(why)}))
+	})
 }
 
 // back is where a reset came from.

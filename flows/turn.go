@@ -167,8 +167,12 @@ func (t *turn) decide() {
 		Asked: t.account.Asked(), Hot: t.hot, HeldUntil: f.HeldUntil}
 	facts.Address = t.directoryAddress(t.user)
 	if f.Decoy && f.Kind == Reset {
+		if rule := t.otherwise(facts); rule != nil {
+			facts.Under = rule
+		} else {
+			facts.Under, facts.Held = t.decoy(t.who())
+		}
 		facts.User = directory.User{Login: f.Login}
-		facts.Under, facts.Held = t.decoy(t.who())
 		facts.Asked, facts.Proofs = policy.Asked{}, nil
 	}
 	t.decision = t.Policy.Decide(facts)
@@ -179,6 +183,26 @@ func (t *turn) decide() {
 	})
 	t.decision.Missing = max(t.decision.Missing-len(wanted)+len(t.decision.Register), 0)
 	t.step = Next(*f, t.decision)
+}
+
+// otherwise is the rule under which a user who may not do what she asks for, but may do the other of the two that a reset offers, meets her own
+// page, as one that leads nowhere: whoever asks for the one and for the other in her name sees the same, as with a name that is nobody
+// (SECURITY RS-01). nil: she may do neither, or there is no such user.
+func (t *turn) otherwise(facts policy.Facts) *policy.Rule {
+	if t.flow.User == "" || t.flow.What == "" {
+		return nil
+	}
+	if facts.Proofs = nil; facts.For == policy.Reset {
+		facts.For = policy.Unlock
+	} else {
+		facts.For = policy.Reset
+	}
+	if t.Policy.Decide(facts).Refuse != "" {
+		return nil
+	}
+	_, rule := t.Policy.Effective(t.user)
+	rule.Reset, rule.Unlock = true, true
+	return &rule
 }
 
 // directoryAddress is the directory's own address of a user, as one could prove it; zero: there is none.

@@ -3,6 +3,7 @@ package provider
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +24,8 @@ type introspection struct {
 	Issuer   string `json:"iss,omitempty"`
 }
 
-// introspect tells whether a token is good now. A client is told of its own tokens, a resource server of everybody's: others could try out
-// what they found or stole (§4). A public client cannot say who it is, and is told nothing. token_type_hint says nothing we need.
+// introspect tells whether a token is good now. A client is told of its own tokens, a resource server of everybody's access tokens: others could
+// try out what they found or stole (§4), and a refresh token that is shown to a resource server is nobody's who owns it. A public client cannot say who it is, and is told nothing. token_type_hint says nothing we need.
 func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) {
 	form, c, err := p.called(r)
 	token := form.Get("token")
@@ -44,7 +45,7 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) {
 		h, err = p.refreshed(r.Context(), token)
 	}
 	switch {
-	case errors.Is(err, errDead), err == nil && h.client != c && !c.ResourceServer:
+	case errors.Is(err, errDead), err == nil && h.client != c && (!c.ResourceServer || h.refresh):
 		write(w, http.StatusOK, introspection{})
 	case err != nil:
 		p.fail(w, r, err)
@@ -55,8 +56,11 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Provider) introspection(h held) introspection {
-	told := introspection{Active: true, Scope: strings.Join(h.scopes, " "), Client: h.client.ID, Username: h.user.Login,
+	told := introspection{Active: true, Scope: strings.Join(h.scopes, " "), Client: h.client.ID,
 		Until: h.until.UTC().Truncate(time.Second).Unix(), Subject: h.grant.Subject, Issuer: p.c.Issuer}
+	if slices.Contains(h.scopes, oidc.ScopeProfile) {
+		told.Username = h.user.Login
+	}
 	if !h.refresh {
 		told.Type = oidc.BearerToken
 	}

@@ -44,19 +44,23 @@ func (a answer) active(want map[string]any) {
 
 func TestIntrospectionTellsOfATokenThatIsGoodNow(t *testing.T) {
 	h := newHouse(t)
-	b, tk := h.granted("scope", "openid email offline_access")
-	access := map[string]any{"scope": "openid email offline_access", "client_id": "wiki", "username": "ironman", "token_type": "Bearer",
+	b, tk := h.granted("scope", "openid profile offline_access")
+	access := map[string]any{"scope": "openid profile offline_access", "client_id": "wiki", "username": "ironman", "token_type": "Bearer",
 		"exp": float64(h.clock.Now().Add(10 * time.Minute).Unix()), "sub": ironmanSub, "iss": issuer}
-	refresh := map[string]any{"scope": "openid email offline_access", "client_id": "wiki", "username": "ironman",
+	refresh := map[string]any{"scope": "openid profile offline_access", "client_id": "wiki", "username": "ironman",
 		"exp": float64(h.clock.Now().Add(14 * 24 * time.Hour).Unix()), "sub": ironmanSub, "iss": issuer}
 	for _, who := range [][2]string{{"wiki", wikiSecret}, {"api", "api-secret"}} {
 		for _, hint := range []string{"", "access_token", "refresh_token", "nonsense"} {
 			b.introspect(who[0], who[1], tk.access, "token_type_hint", hint).active(access)
-			b.introspect(who[0], who[1], tk.refresh, "token_type_hint", hint).active(refresh)
+			if a := b.introspect(who[0], who[1], tk.refresh, "token_type_hint", hint); who[0] == "wiki" {
+				a.active(refresh)
+			} else {
+				a.inactive() // a refresh token opens no resource
+			}
 		}
 	}
 	narrower := b.refresh(tk.refresh, "scope", "openid").tokens()
-	if got := b.introspect("api", "api-secret", narrower.access).json(); got["scope"] != "openid" {
+	if got := b.introspect("api", "api-secret", narrower.access).json(); got["scope"] != "openid" || got["username"] != nil {
 		t.Errorf("the narrower token has the scope %v", got["scope"])
 	}
 	if a := b.refresh(narrower.refresh); a.StatusCode != 200 {
@@ -70,7 +74,8 @@ func TestIntrospectionTellsNothingOfATokenThatIsNot(t *testing.T) {
 	ask := func(b *browser, tk tokens) {
 		t.Helper()
 		b.introspect("api", "api-secret", tk.access).inactive()
-		b.introspect("api", "api-secret", tk.refresh).inactive()
+		b.introspect("wiki", wikiSecret, tk.access).inactive()
+		b.introspect("wiki", wikiSecret, tk.refresh).inactive()
 	}
 	t.Run("it is made up", func(t *testing.T) {
 		b, tk := fresh()
@@ -87,7 +92,7 @@ func TestIntrospectionTellsNothingOfATokenThatIsNot(t *testing.T) {
 		b, tk := fresh()
 		h.clock.Advance(10 * time.Minute)
 		b.introspect("api", "api-secret", tk.access).inactive()
-		if got := b.introspect("api", "api-secret", tk.refresh).json(); got["active"] != true {
+		if got := b.introspect("wiki", wikiSecret, tk.refresh).json(); got["active"] != true {
 			t.Fatal("the refresh token is over too soon")
 		}
 		h.clock.Advance(14 * 24 * time.Hour)
@@ -101,7 +106,7 @@ func TestIntrospectionTellsNothingOfATokenThatIsNot(t *testing.T) {
 	t.Run("the refresh token was rotated", func(t *testing.T) {
 		b, tk := fresh()
 		b.refresh(tk.refresh).tokens()
-		b.introspect("api", "api-secret", tk.refresh).inactive()
+		b.introspect("wiki", wikiSecret, tk.refresh).inactive()
 		if got := b.introspect("api", "api-secret", tk.access).json(); got["active"] != true {
 			t.Fatal("asking after an old one ended the family")
 		}

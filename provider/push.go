@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/internal/web"
@@ -39,6 +41,10 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) {
 		if name != "client_id" && form.Has(name) {
 			asked[name] = form[name]
 		}
+	}
+	if len(asked.Encode()) > mostParked {
+		p.fail(w, r, &failure{http.StatusRequestEntityTooLarge, string(oidc.InvalidRequest), "the request is too large"})
+		return
 	}
 	id := secret.Token()
 	q, _, reason, fault := p.parse(asked, id)

@@ -132,6 +132,7 @@ func TestWhatIsPushedIsCheckedAtOnceAndTheClientLearnsIt(t *testing.T) {
 	b.push("id_token_hint", "x").fails(400, "invalid_request")
 	b.push("code_challenge_method", "plain").fails(400, "invalid_request")
 	b.push("client_id", "rsa").fails(401, "invalid_client")
+	b.push("state", strings.Repeat("ü", 2000), "nonce", strings.Repeat("x", 2000)).fails(413, "invalid_request")
 	b.do("POST", "/avengers/par", h.ask(), "Authorization", basic("wiki", "wrong")).fails(401, "invalid_client")
 	b.do("POST", "/avengers/par", h.ask("client_id", "spa", "redirect_uri", "https://spa.example.com/cb", "code_challenge", "", "code_challenge_method", "")).fails(400, "invalid_request") // PKCE
 	b.do("POST", "/avengers/par", h.ask("client_id", "spa", "redirect_uri", "https://spa.example.com/cb")).uri()

@@ -125,7 +125,7 @@ func counted(h guard.Hold) string {
 
 // Unlock lifts throttles and the directory's lock and, where thaw says so, a freeze after "This wasn't me" as well.
 // What was suspended stays so: it may be the attacker's. Links of notices that are still open stay good: the next thing that somebody else
-// did may be told of by one of them, and its owner has no other defence. What was mailed to an address that was stopped or deleted is not.
+// did may be told of by one of them, and its owner has no other defence. What was mailed to an address that was stopped, or of whose end it does not tell, is not.
 func (a *Admin) Unlock(ctx context.Context, u directory.User, thaw bool, by string) error {
 	if l, ok := directory.As[directory.Unlocker](a.Directory); ok && u.State.Has(directory.TempLocked) {
 		if err := l.Unlock(ctx, u); err != nil {

@@ -177,10 +177,13 @@ func (p *Policy) Resetting() []Rule {
 	for i, r := range p.Rules {
 		if r.Reset {
 			list = append(list, r)
-		} else if unmatched {
+		} else {
 			floors = append(floors, floor(i, r))
 		}
-		unmatched = unmatched && !(r.Everyone && len(r.Except) == 0)
+		if r.Everyone && len(r.Except) == 0 { // what stands behind it applies to nobody
+			unmatched = false
+			break
+		}
 	}
 	if unmatched {
 		floors = append(floors, floor(-1, Rule{}))
