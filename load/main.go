@@ -26,7 +26,7 @@ func main() {
 	binary := flag.String("binary", "", "measure this program instead of building one")
 	only := flag.String("only", "", "measure the operations alone whose names match this regular expression")
 	asJSON := flag.Bool("json", false, "print JSON instead of Markdown")
-	lasts := flag.Duration("for", 3*time.Second, "how long each operation is driven")
+	lasts := flag.Duration("for", 5*time.Second, "how long each operation is driven, in five turns")
 	callers := flag.Int("callers", 8, "how many at once")
 	rests := flag.Duration("rest", 0, "wait so long after the load before the resident memory is read again; the server gives memory back within a minute or so")
 	bare := flag.String("bare", "", "be the floor, at this address (used by the driver itself)")
@@ -68,18 +68,8 @@ func measure(database, binary string, wanted *regexp.Regexp, lasts, rests time.D
 	}
 	defer w.close()
 	r = report{Callers: callers, Seconds: lasts.Seconds(), Database: strings.SplitN(database, ":", 2)[0], Idle: w.idle, Size: w.size}
-	for _, o := range w.operations() {
-		if !wanted.MatchString(o.name) {
-			continue
-		}
-		before := signature() * 1e3
-		cost, err := run(o, lasts, callers)
-		if err != nil {
-			return r, fmt.Errorf("%s: %w", o.name, err)
-		}
-		cost.Signature = (before + signature()*1e3) / 2
-		cost.Processor /= cost.Signature
-		r.Operations = append(r.Operations, cost)
+	if r.Operations, err = costs(w.operations(wanted), lasts, callers); err != nil {
+		return r, err
 	}
 	time.Sleep(rests)
 	r.Rests, r.Loaded = rests.Seconds(), resident(w.serve.Process.Pid)
@@ -95,43 +85,93 @@ type operation struct {
 	one  func(i int) error
 }
 
-func run(o operation, lasts time.Duration, callers int) (cost, error) {
-	var all []time.Duration
+// rounds is how often the operations take turns: what a shared machine does meanwhile then happens to all of them, and the median forgets it.
+const rounds = 5
+
+// costs drives the operations in turns. The processor time of each is the median of its rounds.
+func costs(operations []operation, lasts time.Duration, callers int) (all []cost, err error) {
+	turns := make([][]turn, len(operations))
+	for range rounds {
+		for i, o := range operations {
+			t, err := o.drive(lasts/rounds, callers)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", o.name, err)
+			}
+			turns[i] = append(turns[i], t)
+		}
+	}
+	for i, o := range operations {
+		all = append(all, sum(o.name, turns[i]))
+	}
+	return all, nil
+}
+
+// turn is one round of one operation.
+type turn struct {
+	took                       []time.Duration // by each repetition
+	processor, wall, signature float64         // seconds; of all, of all, of one signature just before and after
+}
+
+func sum(name string, turns []turn) cost {
+	c := cost{Name: name}
+	var took []time.Duration
+	var scaled, signatures []float64
+	var wall float64
+	for _, t := range turns {
+		took, wall = append(took, t.took...), wall+t.wall
+		scaled, signatures = append(scaled, t.processor/float64(len(t.took))/t.signature), append(signatures, t.signature)
+	}
+	slices.Sort(took)
+	ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
+	c.Processor, c.Signature = median(scaled), median(signatures)*1e3
+	c.P50, c.P99, c.Rate = ms(took[len(took)/2]), ms(took[len(took)*99/100]), float64(len(took))/wall
+	return c
+}
+
+func median(all []float64) float64 {
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// drive does the operation over and over, for so long, with so many callers, after a quarter of that to warm up.
+func (o operation) drive(lasts time.Duration, callers int) (t turn, err error) {
+	if _, err = o.repeat(lasts/4, callers); err != nil {
+		return t, err
+	}
+	t.signature = signature()
+	before, began := processor(o.pid), time.Now()
+	t.took, err = o.repeat(lasts, callers)
+	t.processor, t.wall = processor(o.pid)-before, time.Since(began).Seconds()
+	t.signature = (t.signature + signature()) / 2
+	return t, err
+}
+
+func (o operation) repeat(lasts time.Duration, callers int) (all []time.Duration, err error) {
 	var mu sync.Mutex
 	var failed atomic.Pointer[error]
-	drive := func(lasts time.Duration) {
-		end := time.Now().Add(lasts)
-		var group sync.WaitGroup
-		for i := range callers {
-			group.Go(func() {
-				var mine []time.Duration
-				for time.Now().Before(end) && failed.Load() == nil {
-					began := time.Now()
-					if err := o.one(i); err != nil {
-						failed.Store(&err)
-						return
-					}
-					mine = append(mine, time.Since(began))
+	end := time.Now().Add(lasts)
+	var group sync.WaitGroup
+	for i := range callers {
+		group.Go(func() {
+			var mine []time.Duration
+			for time.Now().Before(end) && failed.Load() == nil {
+				began := time.Now()
+				if err := o.one(i); err != nil {
+					failed.Store(&err)
+					return
 				}
-				mu.Lock()
-				all = append(all, mine...)
-				mu.Unlock()
-			})
-		}
-		group.Wait()
+				mine = append(mine, time.Since(began))
+			}
+			mu.Lock()
+			all = append(all, mine...)
+			mu.Unlock()
+		})
 	}
-	drive(lasts / 4)
-	all = nil
-	before, began := processor(o.pid), time.Now()
-	drive(lasts)
-	cpu, wall := processor(o.pid)-before, time.Since(began)
+	group.Wait()
 	if err := failed.Load(); err != nil {
-		return cost{}, *err
+		return nil, *err
 	}
-	slices.Sort(all)
-	n := len(all)
-	ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
-	return cost{Name: o.name, Processor: cpu / float64(n) * 1e3, P50: ms(all[n/2]), P99: ms(all[n*99/100]), Rate: float64(n) / wall.Seconds()}, nil
+	return all, nil
 }
 
 // processor is the processor time a process has used, in seconds.
@@ -146,14 +186,16 @@ func processor(pid int) float64 {
 	return (user + system) / 100
 }
 
-// signature is the processor time of one RS256-2048 signature here and now, in seconds: the median of a few rounds.
+var yardstick = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+// signature is the processor time of one RS256-2048 signature here and now, in seconds: the median of a few tries.
 func signature() float64 {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := yardstick()
 	if err != nil {
 		panic(err)
 	}
 	sum := sha256.Sum256([]byte("yardstick"))
-	var rounds []float64
+	var tries []float64
 	for range 7 {
 		before := own()
 		for range 40 {
@@ -161,10 +203,9 @@ func signature() float64 {
 				panic(err)
 			}
 		}
-		rounds = append(rounds, (own()-before)/40)
+		tries = append(tries, (own()-before)/40)
 	}
-	slices.Sort(rounds)
-	return rounds[len(rounds)/2]
+	return median(tries)
 }
 
 func own() float64 {

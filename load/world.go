@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"time"
 
 	"github.com/sparekey-id/sparekey"
@@ -119,12 +121,13 @@ func (w *world) seed(callers int) error {
 	return nil
 }
 
-func (w *world) operations() []operation {
+// operations are those whose names match.
+func (w *world) operations(wanted *regexp.Regexp) []operation {
 	pid := w.serve.Process.Pid
 	get := func(address string) func(int) error {
 		return func(int) error { return w.fetch(http.DefaultClient, "GET", address, nil, nil) }
 	}
-	return []operation{
+	return slices.DeleteFunc([]operation{
 		{"floor: a bare net/http answer", w.bare.Process.Pid, get(w.bareURL)},
 		{"discovery", pid, get(w.origin + "/avengers/.well-known/openid-configuration")},
 		{"keys", pid, get(w.meta["jwks_uri"].(string))},
@@ -138,5 +141,5 @@ func (w *world) operations() []operation {
 		{"refresh, ES256", pid, func(i int) error { return w.people[i].renew("es") }},
 		{"sign-in with user name and password, code, token, ES256", pid, func(i int) error { return w.people[i].signIn("es") }},
 		{"the password hash in it: a bare net/http answer that hashes", w.bare.Process.Pid, get(w.bareURL + "hash")},
-	}
+	}, func(o operation) bool { return !wanted.MatchString(o.name) })
 }
