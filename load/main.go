@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -78,11 +79,13 @@ func measure(database, binary string, wanted *regexp.Regexp, lasts, rests time.D
 	return r, err
 }
 
-// operation is one thing to measure: one does it once, for the i-th caller; pid is the process that pays.
+// operation is one thing to measure: one does it once, for the i-th caller; pid is the process that pays. What is beside it is driven at
+// the same time, by half of the callers, to be compared with it: a hash of 19 MiB costs what its neighbours leave of the caches.
 type operation struct {
-	name string
-	pid  int
-	one  func(i int) error
+	name   string
+	pid    int
+	one    func(i int) error
+	beside *operation
 }
 
 // rounds is how often the operations take turns: what a shared machine does meanwhile then happens to all of them, and the median forgets it.
@@ -90,18 +93,27 @@ const rounds = 5
 
 // costs drives the operations in turns. The processor time of each is the median of its rounds.
 func costs(operations []operation, lasts time.Duration, callers int) (all []cost, err error) {
-	turns := make([][]turn, len(operations))
+	turns := map[string][]turn{}
 	for range rounds {
-		for i, o := range operations {
-			t, err := o.drive(lasts/rounds, callers)
+		for _, o := range operations {
+			together := []operation{o}
+			if o.beside != nil {
+				together = append(together, *o.beside)
+			}
+			got, err := drive(together, lasts/rounds, callers/len(together))
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", o.name, err)
 			}
-			turns[i] = append(turns[i], t)
+			for i, t := range got {
+				turns[together[i].name] = append(turns[together[i].name], t)
+			}
 		}
 	}
-	for i, o := range operations {
-		all = append(all, sum(o.name, turns[i]))
+	for _, o := range operations {
+		all = append(all, sum(o.name, turns[o.name]))
+		if o.beside != nil {
+			all = append(all, sum(o.beside.name, turns[o.beside.name]))
+		}
 	}
 	return all, nil
 }
@@ -133,17 +145,31 @@ func median(all []float64) float64 {
 	return all[len(all)/2]
 }
 
-// drive does the operation over and over, for so long, with so many callers, after a quarter of that to warm up.
-func (o operation) drive(lasts time.Duration, callers int) (t turn, err error) {
-	if _, err = o.repeat(lasts/4, callers); err != nil {
-		return t, err
+// drive does the operations over and over at the same time, for so long, with so many callers each, after a quarter of that to warm up.
+func drive(together []operation, lasts time.Duration, callers int) ([]turn, error) {
+	turns, errs := make([]turn, len(together)), make([]error, len(together))
+	at := func(lasts time.Duration) error {
+		var group sync.WaitGroup
+		for i, o := range together {
+			group.Go(func() {
+				before, began := processor(o.pid), time.Now()
+				turns[i].took, errs[i] = o.repeat(lasts, callers)
+				turns[i].processor, turns[i].wall = processor(o.pid)-before, time.Since(began).Seconds()
+			})
+		}
+		group.Wait()
+		return errors.Join(errs...)
 	}
-	t.signature = signature()
-	before, began := processor(o.pid), time.Now()
-	t.took, err = o.repeat(lasts, callers)
-	t.processor, t.wall = processor(o.pid)-before, time.Since(began).Seconds()
-	t.signature = (t.signature + signature()) / 2
-	return t, err
+	if err := at(lasts / 4); err != nil {
+		return nil, err
+	}
+	one := signature()
+	err := at(lasts)
+	one = (one + signature()) / 2
+	for i := range turns {
+		turns[i].signature = one
+	}
+	return turns, err
 }
 
 func (o operation) repeat(lasts time.Duration, callers int) (all []time.Duration, err error) {
