@@ -31,7 +31,12 @@ func main() {
 	callers := flag.Int("callers", 8, "how many at once")
 	rests := flag.Duration("rest", 0, "wait so long after the load before the resident memory is read again; the server gives memory back within a minute or so")
 	bare := flag.String("bare", "", "be the floor, at this address (used by the driver itself)")
+	free := flag.String("free", "", "be a provider with this config whose passwords cost nothing to check (used by the driver itself)")
 	flag.Parse()
+	if *free != "" {
+		fmt.Fprintln(os.Stderr, "load:", provide(*free))
+		os.Exit(1)
+	}
 	if *bare != "" {
 		floor(*bare)
 		return

@@ -17,6 +17,7 @@ import (
 // person is one caller: her browser and what she holds.
 type person struct {
 	w               *world
+	meta            map[string]any // of the provider that signs her in
 	login           string
 	browser         *http.Client
 	access, refresh string
@@ -62,7 +63,7 @@ func (p *person) authorizeURL(client string) string {
 	sum := sha256.Sum256([]byte(verifier))
 	q := url.Values{"client_id": {client}, "response_type": {"code"}, "redirect_uri": {callback}, "scope": {"openid profile email offline_access"}, "state": {"s"}, "nonce": {"n"},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"}}
-	return p.w.meta["authorization_endpoint"].(string) + "?" + q.Encode()
+	return p.meta["authorization_endpoint"].(string) + "?" + q.Encode()
 }
 
 // code follows redirects until one leads to the relying party, and gives the code in it; page is what was shown instead.
@@ -88,7 +89,7 @@ func (p *person) redeem(client, code string) error {
 		Refresh string `json:"refresh_token"`
 	}
 	form := url.Values{"client": {client}, "grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier}}
-	if err := p.w.fetch(http.DefaultClient, "POST", p.w.meta["token_endpoint"].(string), form, &t); err != nil {
+	if err := p.w.fetch(http.DefaultClient, "POST", p.meta["token_endpoint"].(string), form, &t); err != nil {
 		return err
 	}
 	p.access, p.refresh = t.Access, t.Refresh
@@ -111,7 +112,7 @@ func (p *person) flow(client string) error {
 }
 
 func (p *person) userinfo() error {
-	r, err := http.NewRequest("GET", p.w.meta["userinfo_endpoint"].(string), nil)
+	r, err := http.NewRequest("GET", p.meta["userinfo_endpoint"].(string), nil)
 	if err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func (p *person) userinfo() error {
 
 func (p *person) introspect() error {
 	var told struct{ Active bool }
-	err := p.w.fetch(http.DefaultClient, "POST", p.w.meta["introspection_endpoint"].(string), url.Values{"client": {"job"}, "token": {p.access}}, &told)
+	err := p.w.fetch(http.DefaultClient, "POST", p.meta["introspection_endpoint"].(string), url.Values{"client": {"job"}, "token": {p.access}}, &told)
 	if err == nil && !told.Active {
 		err = errors.New("the token is not active")
 	}
@@ -136,7 +137,7 @@ func (p *person) renew(client string) error {
 	if p.refresh == "" {
 		return errors.New("no refresh token")
 	}
-	if err := p.w.fetch(http.DefaultClient, "POST", p.w.meta["token_endpoint"].(string), url.Values{"client": {client}, "grant_type": {"refresh_token"}, "refresh_token": {p.refresh}}, &t); err != nil {
+	if err := p.w.fetch(http.DefaultClient, "POST", p.meta["token_endpoint"].(string), url.Values{"client": {client}, "grant_type": {"refresh_token"}, "refresh_token": {p.refresh}}, &t); err != nil {
 		return err
 	}
 	p.access, p.refresh = t.Access, t.Refresh

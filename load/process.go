@@ -20,8 +20,7 @@ import (
 
 // floor is the least an HTTP answer costs, and at /hash the least an answer to a password costs.
 func floor(address string) {
-	debug.SetGCPercent(400) // as the server has it
-	debug.SetMemoryLimit(192 << 20)
+	collectLess()
 	hasher := secret.NewHasher(0)
 	stored, err := hasher.Hash(context.Background(), password)
 	if err != nil {
@@ -37,6 +36,12 @@ func floor(address string) {
 	_ = http.ListenAndServe(address, mux)
 }
 
+// collectLess is what the server does.
+func collectLess() {
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(192 << 20)
+}
+
 // start starts the server and gives the time until it was ready.
 func (w *world) start() (time.Duration, error) {
 	began := time.Now()
@@ -44,16 +49,23 @@ func (w *world) start() (time.Duration, error) {
 	if err := w.serve.Start(); err != nil {
 		return 0, err
 	}
+	err := ready(w.origin)
+	return time.Since(began), err
+}
+
+// ready waits until the provider is.
+func ready(origin string) error {
+	began := time.Now()
 	for time.Since(began) < 20*time.Second {
-		if res, err := http.Get(w.origin + "/readyz"); err == nil {
+		if res, err := http.Get(origin + "/readyz"); err == nil {
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK {
-				return time.Since(began), nil
+				return nil
 			}
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-	return 0, errors.New("the server did not become ready")
+	return errors.New("the server did not become ready")
 }
 
 func (w *world) starts(n int) (time.Duration, error) {
@@ -77,8 +89,10 @@ func (w *world) stop() {
 
 func (w *world) close() {
 	w.stop()
-	_ = w.bare.Process.Kill()
-	_ = w.bare.Wait()
+	for _, beside := range []*exec.Cmd{w.bare, w.free} {
+		_ = beside.Process.Kill()
+		_ = beside.Wait()
+	}
 }
 
 // resident is the memory a process has in use, in MiB.
