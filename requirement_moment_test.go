@@ -84,6 +84,20 @@ func TestEN06_WhatChangesWhileAPasswordIsCheckedIsNotPassedBy(t *testing.T) {
 		}
 		b.want("More information required")
 	})
+	t.Run("a method that an operator removes", func(t *testing.T) {
+		h, m, _, _ := meddled(t)
+		u := h.user("loki")
+		m.checking = func() {
+			m.checking = nil
+			if n, err := h.admin("avengers").RemoveMethods(t.Context(), u, "", "test"); n == 0 || err != nil {
+				t.Error(n, err)
+			}
+		}
+		b := h.browser()
+		if b.signIn("loki", password); b.cookie(sessionCookie) != "" || b.last.location != "" {
+			t.Fatalf("she was signed in: %q", b.last.location)
+		}
+	})
 	t.Run("an end of all sessions", func(t *testing.T) {
 		h, m, _, _ := meddled(t)
 		u := h.user("loki")

@@ -208,12 +208,18 @@ func TestEN05_ALinkThatWentToAThiefEndsWithHisAddress(t *testing.T) {
 			t.Fatalf("%d addresses", n)
 		}
 		h.press(added[0])
-		dead("the copy of a link that was used", added[1])
+		dead("the copy of a link that was used and went to an address that is deleted", added[1])
 		dead("the notice of a change that went to a stopped address", changed[2])
 		dead("the notice of a deletion that went to a stopped address", deleted[2])
 		if !good(deleted[1]) || !good(changed[0]) {
 			t.Error("hers went with it")
 		}
+		h.press(changed[0])
+		if !good(deleted[0]) {
+			t.Error("another change's link went with it")
+		}
+		h.press(deleted[0])
+		dead("the copy of a link that was used", deleted[1])
 		if err := h.admin("avengers").Unlock(t.Context(), h.user("ironman"), true, "test"); err != nil {
 			t.Fatal(err)
 		}
@@ -228,6 +234,5 @@ func TestEN05_ALinkThatWentToAThiefEndsWithHisAddress(t *testing.T) {
 		if n := h.mailedTo(his, "was deleted"); n != 1 || h.holds("ironman") == "" {
 			t.Errorf("a stopped address is told of its end: %d", n)
 		}
-		h.press(deleted[1]) // the only one that her deleted address has
 	})
 }

@@ -46,7 +46,7 @@ var mutants = []mutant{
 		".", one("TestAnAdministratorRegistersTwoDifferentMethods_RS12")},
 	{"a stopped password lets nobody in (EN-05)", "internal/policy/decide.go", `if f.Asked.Doubted {`, `if false {`,
 		".", one("TestEN05_APasswordThatSomebodyElseChoseLetsNobodyIn")},
-	{"a password being written is in doubt (EN-05)", "flows/notme.go", `writing := now.Intent != ""`, `writing := false`,
+	{"a password being written is in doubt (EN-05)", "flows/notme.go", `writing := now.Intent != ""`, `writing := now.Intent == "never"`,
 		".", one("TestEN05_APasswordThatIsBeingWrittenLetsNobodyIn")},
 	{"a choice is called anew under every name (RS-01)", "flows/prove.go", `t.flow.ID, t.flow.Login, id)`, `t.flow.ID, id)`,
 		".", one("TestRS01_GoingBackAndForthComparesNothing")},
