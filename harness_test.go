@@ -36,9 +36,10 @@ type house struct {
 	logLock sync.Mutex
 	fault   func(string) error
 	stop    context.CancelFunc
-	brought map[string]directory.Directory // by tenant, of type program
-	client  *http.Client                   // of whoever is no browser; reaches every issuer
-	quiet   bool                           // nothing is done beside the requests
+	brought map[string]directory.Directory  // by tenant, of type program
+	client  *http.Client                    // of whoever is no browser; reaches every issuer
+	quiet   bool                            // nothing is done beside the requests
+	front   func(http.Handler) http.Handler // what stands before the plugin; nil: nothing
 	stopped chan struct{}
 }
 
@@ -160,8 +161,11 @@ func (h *house) boot(l net.Listener) {
 			}
 			return nil
 		}))
-	p := h.p
-	h.srv = &http.Server{Handler: p}
+	p, handler := h.p, http.Handler(h.p)
+	if h.front != nil {
+		handler = h.front(handler)
+	}
+	h.srv = &http.Server{Handler: handler}
 	go h.srv.Serve(l)
 	ctx, cancel := context.WithCancel(context.Background())
 	h.stop, h.stopped = cancel, make(chan struct{})

@@ -19,7 +19,8 @@ func (p *Plugin) Keys(tenant string) []provider.Key {
 }
 
 // RotateKeys publishes a successor for every signing key of a tenant. It signs once it has been published for a day, or at once when told so;
-// the key before it stays published until the last token it signed has ended. by names the operator in the journal. Other nodes learn of it within a minute, by Run.
+// the key before it stays published until the last token it signed has ended. by names the operator in the journal. Other nodes publish it at once and sign with it
+// within a minute, by Run.
 func (p *Plugin) RotateKeys(ctx context.Context, tenant string, atOnce bool, by string) error {
 	for _, t := range p.tenants {
 		if t.name != tenant {

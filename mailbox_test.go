@@ -13,14 +13,18 @@ type mails struct {
 	sync.Mutex
 	list []mail
 	fail func(context.Context) error // the server is down, or slow
+	hold func()                      // called before a mail is kept; nil: nothing
 }
 
 type mail struct{ to, subject, text, html string }
 
 func (m *mails) send(ctx context.Context, to, subject, text, html string) error {
 	m.Lock()
-	fail := m.fail
+	fail, hold := m.fail, m.hold
 	m.Unlock()
+	if hold != nil {
+		hold()
+	}
 	if fail != nil {
 		return fail(ctx)
 	}

@@ -46,7 +46,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		p.page(w, r, reason, http.StatusBadRequest)
 		return
 	case fault == nil:
-		fault = p.readHints(q)
+		fault = p.readHints(r.Context(), q)
 	}
 	if fault != nil {
 		p.deny(w, r, q, fault.Code, fault.Text)
@@ -122,12 +122,12 @@ func (p *Provider) park(w http.ResponseWriter, r *http.Request, v url.Values, kn
 }
 
 // readHints turns id_token_hint and a demanded sub into the one subject that may answer.
-func (p *Provider) readHints(q *request) *failure {
+func (p *Provider) readHints(ctx context.Context, q *request) *failure {
 	q.Subject = q.Wants.Subject
 	if q.Hint == "" {
 		return nil
 	}
-	h, ok := p.readHint(q.Hint, q.Client)
+	h, ok := p.readHint(ctx, q.Hint, q.Client)
 	if !ok {
 		return invalidRequest("id_token_hint is not an ID token of this issuer for this client")
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
 	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/web"
 )
 
 // document is a public answer that is made once and served often.
@@ -42,7 +43,14 @@ func (d *document) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Provider) showDiscovery(w http.ResponseWriter, r *http.Request) { p.meta.serve(w, r) }
-func (p *Provider) showKeys(w http.ResponseWriter, r *http.Request)      { p.keys.Load().set.serve(w, r) }
+
+// showKeys shows the keys as they are now on every node.
+func (p *Provider) showKeys(w http.ResponseWriter, r *http.Request) {
+	if err := p.lookAgain(r.Context()); err != nil {
+		web.Note(r, "keys", "as last read") // they hold while the store is away
+	}
+	p.keys.Load().set.serve(w, r)
+}
 
 // metadata is the library's, with the members it lacks (RFC 9207 §3, RFC 9126 §5).
 type metadata struct {

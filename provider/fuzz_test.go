@@ -156,7 +156,7 @@ func FuzzZ16_ScopesClaimsLocalesAndHints(f *testing.F) {
 				t.Fatalf("a tag %q", tag)
 			}
 		}
-		if _, ok := h.p.readHint(hint, "wiki"); ok && hint != tk.id {
+		if _, ok := h.p.readHint(t.Context(), hint, "wiki"); ok && hint != tk.id {
 			t.Fatalf("a hint nobody signed: %q", hint)
 		}
 		if a := judge(&request{MaxAge: -1}, nil, 0, h.clock.Now()); !a.begin {

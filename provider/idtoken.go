@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -57,7 +58,7 @@ type hint struct {
 
 // readHint verifies an ID token of ours that comes back (OpenID Connect Core §3.1.2.1). It may have expired. The key is the one its kid
 // names among ours and no other: jwk, jku and x5u in its header mean nothing, and neither does another algorithm than the key's own.
-func (p *Provider) readHint(token, clientID string) (hint, bool) {
+func (p *Provider) readHint(ctx context.Context, token, clientID string) (hint, bool) {
 	var h hint
 	if len(token) > longToken {
 		return h, false
@@ -67,7 +68,7 @@ func (p *Provider) readHint(token, clientID string) (hint, bool) {
 		return h, false
 	}
 	header := parsed.Signatures[0].Protected
-	k := p.keys.Load().all[header.KeyID]
+	k := p.keyNamed(ctx, header.KeyID)
 	if k == nil || header.Algorithm != k.Alg || header.ExtraHeaders[jose.HeaderType] != "JWT" {
 		return h, false
 	}

@@ -57,6 +57,7 @@ type keys struct {
 	all    map[string]*key // by kid
 	active map[string]*key // by algorithm
 	set    *document       // the JWK set
+	look   uint64          // a look that began later has seen more
 }
 
 // needed are the algorithms there has to be a key for: RS256 always, since discovery has to list it (OpenID Connect Discovery §3).
@@ -92,8 +93,8 @@ func (p *Provider) openKeys(ctx context.Context) error {
 
 // readKeys brings p.keys in step with the table. Keys opened before are not opened again.
 func (p *Provider) readKeys(ctx context.Context) error {
+	now := &keys{all: map[string]*key{}, active: map[string]*key{}, look: p.looks.Add(1)}
 	before := p.keys.Load()
-	now := &keys{all: map[string]*key{}, active: map[string]*key{}}
 	var published jose.JSONWebKeySet
 	published.Keys = []jose.JSONWebKey{}
 	err := p.d.Store.Read(ctx, func(tx store.Tx) error {
@@ -133,8 +134,35 @@ func (p *Provider) readKeys(ctx context.Context) error {
 		return err
 	}
 	now.set = newDocument(body)
-	p.keys.Store(now)
+	for before == nil || before.look < now.look {
+		if p.keys.CompareAndSwap(before, now) {
+			break
+		}
+		before = p.keys.Load()
+	}
 	return nil
+}
+
+// looking bounds how long the store is waited for where the keys last read will do.
+const looking = time.Second
+
+// lookAgain reads the keys for a relying party that may have met another node's newest: a node writes a key into the table before it signs with it.
+// After an error the keys are those last read.
+func (p *Provider) lookAgain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, looking)
+	defer cancel()
+	return p.readKeys(ctx)
+}
+
+// keyNamed is the key with that kid, whichever node made it; nil: there is none.
+func (p *Provider) keyNamed(ctx context.Context, kid string) *key {
+	if k := p.keys.Load().all[kid]; k != nil {
+		return k
+	}
+	if err := p.lookAgain(ctx); err != nil {
+		return nil
+	}
+	return p.keys.Load().all[kid]
 }
 
 // keptFor is how long a retired key stays published: until the last token it signed has ended, and an hour for clocks and caches.

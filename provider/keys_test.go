@@ -229,10 +229,10 @@ func kid(token string) string {
 func TestA42_AHintIsAnIDTokenWeSignedAndNothingElse(t *testing.T) {
 	h := newHouse(t)
 	_, tk := h.granted()
-	if _, ok := h.p.readHint(tk.id, "wiki"); !ok {
+	if _, ok := h.p.readHint(t.Context(), tk.id, "wiki"); !ok {
 		t.Fatal("a good one is refused")
 	}
-	if _, ok := h.p.readHint(h.resigned(h.p.keys.Load().all[kid(tk.id)], "JWT", map[string]any{"iss": issuer, "sub": "x", "aud": "wiki"}), "wiki"); !ok {
+	if _, ok := h.p.readHint(t.Context(), h.resigned(h.p.keys.Load().all[kid(tk.id)], "JWT", map[string]any{"iss": issuer, "sub": "x", "aud": "wiki"}), "wiki"); !ok {
 		t.Fatal("the test's own signatures are no good")
 	}
 	parts := strings.Split(tk.id, ".")
@@ -326,11 +326,11 @@ func TestA42_AHintIsAnIDTokenWeSignedAndNothingElse(t *testing.T) {
 		"too long":                    tk.id + strings.Repeat("A", longToken),
 		"an access token":             tk.access,
 	} {
-		if _, ok := h.p.readHint(token, "wiki"); ok {
+		if _, ok := h.p.readHint(t.Context(), token, "wiki"); ok {
 			t.Errorf("%s passes", name)
 		}
 	}
-	if _, ok := h.p.readHint(own(map[string]any{"aud": nil}), ""); ok {
+	if _, ok := h.p.readHint(t.Context(), own(map[string]any{"aud": nil}), ""); ok {
 		t.Error("one for nobody passes where no client is named")
 	}
 	for i := range len(parts[2]) {
@@ -339,14 +339,14 @@ func TestA42_AHintIsAnIDTokenWeSignedAndNothingElse(t *testing.T) {
 		if i == len(parts[2])-1 { // its last bits mean nothing
 			break
 		}
-		if _, ok := h.p.readHint(parts[0]+"."+parts[1]+"."+string(flipped), "wiki"); ok {
+		if _, ok := h.p.readHint(t.Context(), parts[0]+"."+parts[1]+"."+string(flipped), "wiki"); ok {
 			t.Fatalf("character %d of the signature does not count", i)
 		}
 	}
-	if _, ok := h.p.readHint(own(map[string]any{"aud": []string{"x", "wiki"}}), "wiki"); !ok {
+	if _, ok := h.p.readHint(t.Context(), own(map[string]any{"aud": []string{"x", "wiki"}}), "wiki"); !ok {
 		t.Error("one of two audiences")
 	}
-	if _, ok := h.p.readHint(own(map[string]any{"exp": 1}), "wiki"); !ok {
+	if _, ok := h.p.readHint(t.Context(), own(map[string]any{"exp": 1}), "wiki"); !ok {
 		t.Error("an expired one is a good hint")
 	}
 }

@@ -35,7 +35,7 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) {
 	target := departure{State: one(v, "state")}
 	h, hinted := hint{}, false
 	if token != "" {
-		if h, hinted = p.readHint(token, clientID); hinted && clientID == "" {
+		if h, hinted = p.readHint(r.Context(), token, clientID); hinted && clientID == "" {
 			clientID = h.Audience[0]
 		}
 	}

@@ -87,6 +87,7 @@ type Provider struct {
 	successors secret.Box // refresh tokens inside a grace
 	refreshing secret.MAC // refresh tokens
 	keys       atomic.Pointer[keys]
+	looks      atomic.Uint64 // at the table of keys
 	meta       *document
 
 	requests store.Shelf[request]

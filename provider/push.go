@@ -54,7 +54,7 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) {
 	case reason != "":
 		fault = invalidRequest("redirect_uri is not one of the client's")
 	case fault == nil:
-		fault = p.readHints(q)
+		fault = p.readHints(r.Context(), q)
 	}
 	if fault != nil {
 		p.fail(w, r, &failure{http.StatusBadRequest, fault.Code, fault.Text})
