@@ -141,13 +141,15 @@ func (p *Plugin) reloadFile(ctx context.Context, file string) (files *config.Fil
 	files = &config.Files{}
 	c, err := loadConfig(file, files)
 	if err == nil {
-		for _, w := range c.Warnings() {
-			p.log.Warn("config", "warning", w)
-		}
 		err = p.Reload(ctx, c)
 		later = err != nil
 	} else {
 		p.metrics.Counter("sparekey_config_reloads_total", "outcome", "refused")
+	}
+	if err == nil {
+		for _, w := range c.Warnings() {
+			p.log.Warn("config", "warning", w)
+		}
 	}
 	if err == nil || ctx.Err() != nil {
 		return files, false
