@@ -262,7 +262,7 @@ func (c *Config) readLogos(s *config.Source) {
 			s.Fault(path, "must be file:PATH")
 			continue
 		}
-		raw, err := s.ReadFile(file)
+		raw, err := s.ReadFile(s.Resolve(file))
 		if err == nil {
 			t.Branding.Picture, err = templates.Logo(raw)
 		}
@@ -286,7 +286,7 @@ func (c *Config) readBanned(s *config.Source) {
 			s.Fault(path, "must be file:PATH, a word a line")
 			continue
 		}
-		text, err := s.ReadFile(file)
+		text, err := s.ReadFile(s.Resolve(file))
 		if err != nil {
 			s.Fault(path, "%v", err)
 			continue

@@ -144,7 +144,7 @@ func TestServeReloadsOnSIGHUPAndWhenAFileChanges(t *testing.T) {
 	want("wakanda", "the-first-secret", http.StatusOK)
 
 	for text, fault := range map[string]string{
-		strings.Replace(two, "listen: 127.0.0.1:0", "listen: 127.0.0.1:1", 1):       `sparekey.yaml:1:9: listen: has changed, and needs a restart`,
+		strings.Replace(two, "listen: 127.0.0.1:0", "listen: 127.0.0.1:1", 1):        `sparekey.yaml:1:9: listen: has changed, and needs a restart`,
 		strings.Replace(two, "    issuer:", "    isuer:", 1):                         `sparekey.yaml:5:5: tenants.avengers.isuer: unknown key`,
 		strings.Replace(servedFile, "file:wiki.secret, redirect_uris: [", "x: [", 1): `sparekey.yaml:7:`,
 	} {

@@ -63,9 +63,8 @@ func (s *Source) Resolve(path string) string {
 	return filepath.Join(s.folder, path)
 }
 
-// ReadFile reads a file that a setting names, a relative path as seen from the config file's folder. Whoever watches the config watches it, too.
-func (s *Source) ReadFile(path string) ([]byte, error) {
-	name := s.Resolve(path)
+// ReadFile reads a file that a setting names, by the path that Resolve gives. Whoever watches the config watches it, too.
+func (s *Source) ReadFile(name string) ([]byte, error) {
 	text, err := os.ReadFile(name)
 	s.files.note(name, text, err)
 	return text, err
