@@ -2,7 +2,6 @@ package sparekey
 
 import (
 	"crypto/tls"
-	"os"
 	"strings"
 
 	"github.com/sparekey-id/sparekey/internal/config"
@@ -24,7 +23,10 @@ type Config struct {
 	Mail           Mail              `yaml:"mail"`
 	Tenants        map[string]Tenant `yaml:"tenants"`
 
-	warnings []string
+	warnings    []string
+	certificate *tls.Certificate // what TLS names, from a file
+	source      *config.Source   // where everything stands; nil: a program made it
+	files       *config.Files
 }
 
 // TLS makes the listener speak TLS itself.
@@ -190,10 +192,13 @@ type Client struct {
 }
 
 // LoadConfig reads a configuration file. A refusal is a config.Faults: every fault at once, each with its line and column.
-func LoadConfig(file string) (*Config, error) {
-	c := &Config{}
+func LoadConfig(file string) (*Config, error) { return loadConfig(file, &config.Files{}) }
+
+// loadConfig notes in files what it looked at, also when it refuses.
+func loadConfig(file string, files *config.Files) (*Config, error) {
+	c := &Config{files: files}
 	var warnings []config.Fault
-	err := config.Load(file, c, func(s *config.Source) {
+	err := files.Load(file, c, func(s *config.Source) {
 		c.check(s)
 		if file, ok := strings.CutPrefix(c.Database, "sqlite:"); ok && file != "" {
 			c.Database = "sqlite:" + s.Resolve(file)
@@ -204,7 +209,7 @@ func LoadConfig(file string) (*Config, error) {
 		c.readBanned(s)
 		c.readLogos(s)
 		c.readCertificates(s)
-		warnings = s.Warnings()
+		c.source, warnings = s, s.Warnings()
 	})
 	if err != nil {
 		return nil, err
@@ -218,27 +223,33 @@ func LoadConfig(file string) (*Config, error) {
 // readCertificates tries the files that serve and mails will need.
 func (c *Config) readCertificates(s *config.Source) {
 	if m := c.Mail.SMTP; m != nil && m.CA != "" {
-		if _, err := authorities(m.CA); err != nil {
+		pem, err := s.ReadFile(string(m.CA))
+		if err == nil {
+			_, err = authorities(pem, m.CA)
+		}
+		if err != nil {
 			s.Fault("mail.smtp.ca_file", "%v", err)
 		}
 	}
 	if c.TLS == nil || c.TLS.Cert == "" || c.TLS.Key == "" {
 		return
 	}
-	cert, err := os.ReadFile(string(c.TLS.Cert))
+	cert, err := s.ReadFile(string(c.TLS.Cert))
 	if err != nil {
 		s.Fault("tls.cert_file", "%v", err)
 	}
-	key, missing := os.ReadFile(string(c.TLS.Key))
+	key, missing := s.ReadFile(string(c.TLS.Key))
 	if missing != nil {
 		s.Fault("tls.key_file", "%v", missing)
 	}
 	if err != nil || missing != nil {
 		return
 	}
-	if _, err := tls.X509KeyPair(cert, key); err != nil {
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
 		s.Fault("tls", "%v", err)
 	}
+	c.certificate = &pair
 }
 
 func (c *Config) readLogos(s *config.Source) {
@@ -251,7 +262,7 @@ func (c *Config) readLogos(s *config.Source) {
 			s.Fault(path, "must be file:PATH")
 			continue
 		}
-		raw, err := os.ReadFile(s.Resolve(file))
+		raw, err := s.ReadFile(s.Resolve(file))
 		if err == nil {
 			t.Branding.Picture, err = templates.Logo(raw)
 		}
@@ -275,7 +286,7 @@ func (c *Config) readBanned(s *config.Source) {
 			s.Fault(path, "must be file:PATH, a word a line")
 			continue
 		}
-		text, err := os.ReadFile(s.Resolve(file))
+		text, err := s.ReadFile(s.Resolve(file))
 		if err != nil {
 			s.Fault(path, "%v", err)
 			continue

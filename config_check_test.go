@@ -281,3 +281,12 @@ func TestTheWordsForAClientAreThoseOfDiscovery(t *testing.T) {
 		}
 	}
 }
+
+// Relative paths start at the file's folder, wherever the process stands: of secrets, certificates, lists and pictures alike.
+func TestWhatAFileNamesLiesBesideIt(t *testing.T) {
+	file := written(t, blocks(t, "yaml")[1])
+	t.Chdir(filepath.Dir(filepath.Dir(file)))
+	if _, err := sparekey.LoadConfig(filepath.Join(filepath.Base(filepath.Dir(file)), filepath.Base(file))); err != nil {
+		t.Error(err)
+	}
+}

@@ -10,10 +10,8 @@ import (
 
 // Keys lists a tenant's signing keys, as they were when last read: at Open, by Run each minute, and after RotateKeys.
 func (p *Plugin) Keys(tenant string) []provider.Key {
-	for _, t := range p.tenants {
-		if t.name == tenant {
-			return t.provider.Keys()
-		}
+	if t := p.tenant(tenant); t != nil {
+		return t.provider.Keys()
 	}
 	return nil
 }
@@ -22,21 +20,19 @@ func (p *Plugin) Keys(tenant string) []provider.Key {
 // the key before it stays published until the last token it signed has ended. by names the operator in the journal. Other nodes publish it at once and sign with it
 // within a minute, by Run.
 func (p *Plugin) RotateKeys(ctx context.Context, tenant string, atOnce bool, by string) error {
-	for _, t := range p.tenants {
-		if t.name != tenant {
-			continue
-		}
-		mode := "published"
-		if atOnce {
-			mode = "at_once"
-		}
-		err := t.admin.Store.Write(ctx, func(tx store.Tx) error {
-			return t.journal.Record(tx, audit.Event{Name: audit.OperatorKeys, Actor: "operator:" + by, Detail: map[string]string{"mode": mode}})
-		})
-		if err != nil {
-			return err
-		}
-		return t.provider.RotateKeys(ctx, atOnce)
+	t := p.tenant(tenant)
+	if t == nil {
+		return nil
 	}
-	return nil
+	mode := "published"
+	if atOnce {
+		mode = "at_once"
+	}
+	err := t.admin.Store.Write(ctx, func(tx store.Tx) error {
+		return t.journal.Record(tx, audit.Event{Name: audit.OperatorKeys, Actor: "operator:" + by, Detail: map[string]string{"mode": mode}})
+	})
+	if err != nil {
+		return err
+	}
+	return t.provider.RotateKeys(ctx, atOnce)
 }

@@ -12,12 +12,10 @@ package sparekey
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -34,22 +32,24 @@ import (
 	"github.com/sparekey-id/sparekey/templates"
 )
 
-// Plugin serves every tenant of one configuration. It is safe for concurrent use.
+// Plugin serves every tenant of one configuration, which Reload replaces. It is safe for concurrent use.
+// What is counted in memory stands here, and what a reload replaces in the wiring.
 type Plugin struct {
 	db        *store.DB
 	ring      *secret.Ring
 	hasher    *secret.Hasher
 	templates *templates.Set
-	sender    notify.Sender
-	from      string
+	sender    notify.Sender // the host program's; nil: each configuration has its own
 	log       *slog.Logger
 	metrics   *web.Metrics
 	now       func() time.Time
 	fault     func(string) error
 	given     map[string]directory.Directory
-	tenants   []*tenant
-	handler   http.Handler
 	alone     bool // SQLite: no other node
+	bound     bound
+	node      string // this process among those that link the journal
+	wiring    atomic.Pointer[wiring]
+	reloading sync.Mutex
 	leaving   atomic.Bool
 }
 
@@ -86,7 +86,7 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	p := &Plugin{given: map[string]directory.Directory{}, log: slog.New(slog.DiscardHandler), now: time.Now, metrics: web.NewMetrics(), hasher: secret.NewHasher(0)}
+	p := &Plugin{given: map[string]directory.Directory{}, log: slog.New(slog.DiscardHandler), now: time.Now, metrics: web.NewMetrics(), hasher: secret.NewHasher(0), node: secret.ID()}
 	for _, o := range options {
 		o(p)
 	}
@@ -96,9 +96,6 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	}
 	own := *set
 	own.Now, p.templates = p.now, &own
-	if err := p.mail(c.Mail); err != nil {
-		return nil, err
-	}
 	if p.db, err = store.Open(ctx, c.Database, store.Options{Now: p.now, Logger: p.log, Fault: p.fault}); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -110,22 +107,12 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	if p.ring, err = keyring(c, p.db.Fresh()); err != nil {
 		return nil, err
 	}
-	names := make([]string, 0, len(c.Tenants))
-	for name := range c.Tenants {
-		names = append(names, name)
+	w, err := p.wire(ctx, c)
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		t, err := p.open(ctx, name, c.Tenants[name])
-		if err != nil {
-			return nil, fmt.Errorf("tenant %s: %w", name, err)
-		}
-		p.tenants = append(p.tenants, t)
-	}
-	// The longest path first, so that an issuer at the root does not hide the others on its host.
-	slices.SortStableFunc(p.tenants, func(a, b *tenant) int { return len(b.prefix) - len(a.prefix) })
-	p.alone = strings.HasPrefix(c.Database, "sqlite:")
-	p.handler = p.porch(c)
+	p.wiring.Store(w)
+	p.alone, p.bound = strings.HasPrefix(c.Database, "sqlite:"), boundBy(c)
 	return p, nil
 }
 
@@ -148,74 +135,11 @@ func keyring(c *Config, fresh bool) (*secret.Ring, error) {
 	return ring, nil
 }
 
-func (p *Plugin) mail(m Mail) error {
-	p.from = m.From
-	if p.sender != nil {
-		if p.from == "" {
-			p.from = "no-reply@localhost"
-		}
-		return nil
-	}
-	if m.SMTP == nil {
-		p.from = "no-reply@localhost"
-		p.sender = notify.Func(func(context.Context, notify.Envelope) error {
-			return errors.New("no mail server is configured")
-		})
-		return nil
-	}
-	s := m.SMTP.sender()
-	if m.SMTP.CA != "" {
-		roots, err := authorities(m.SMTP.CA)
-		if err != nil {
-			return fmt.Errorf("mail.smtp.ca_file: %w", err)
-		}
-		s.Roots = roots
-	}
-	p.sender = s
-	return nil
-}
-
-func (m *SMTP) sender() *notify.SMTP {
-	return &notify.SMTP{Host: m.Host, Port: m.Port, TLS: m.TLS, User: m.User, Password: secret.Text(m.Password.Reveal())}
-}
-
-// authorities reads a PEM file of who may vouch for a server.
-func authorities(file Path) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(string(file))
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("no certificate in %s", file)
-	}
-	return pool, nil
-}
-
-func (p *Plugin) porch(c *Config) http.Handler {
-	mux := http.NewServeMux()
-	healthz, readyz := web.Health(p.ready)
-	mux.Handle("GET /healthz", healthz)
-	mux.Handle("GET /readyz", readyz)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		for _, t := range p.tenants {
-			if t.answers(r) {
-				web.Note(r, "tenant", t.name)
-				t.ServeHTTP(w, r)
-				return
-			}
-		}
-		http.NotFound(w, r)
-	})
-	var trusted []netip.Prefix
-	for _, s := range c.TrustedProxies {
-		trusted = append(trusted, netip.MustParsePrefix(s))
-	}
-	return web.Porch(mux, web.Options{Logger: p.log, Trusted: trusted, Now: p.now, Metrics: p.metrics})
-}
-
 // ServeHTTP answers every request to every tenant's issuer, and /healthz and /readyz.
-func (p *Plugin) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
+// One that began before a Reload ends with what it began with.
+func (p *Plugin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.wiring.Load().handler.ServeHTTP(w, r)
+}
 
 // Metrics is the handler for Prometheus; it belongs on a listener of its own.
 func (p *Plugin) Metrics() http.Handler { return p.metrics }
@@ -231,33 +155,49 @@ func (p *Plugin) ready(ctx context.Context) error {
 }
 
 // Run does what has to be done beside the requests: sending mail, settling what a crash left open, linking the journal,
-// turning keys over, sweeping. It returns when ctx has ended and all of it has stopped.
+// turning keys over, sweeping; after a Reload as the new configuration says. It returns when ctx has ended and all of it has stopped.
 func (p *Plugin) Run(ctx context.Context) {
 	var all sync.WaitGroup
-	start := func(f func()) { all.Go(f) }
-	for _, t := range p.tenants {
-		for _, f := range t.run(ctx, p.log) {
-			start(f)
-		}
-	}
-	start(func() {
+	defer all.Wait()
+	all.Go(func() {
 		every(ctx, time.Minute, func() {
 			if _, err := p.db.Sweep(ctx); err != nil && ctx.Err() == nil {
 				p.log.Warn("sweep", "error", err)
 			}
 		})
 	})
-	all.Wait()
+	for ctx.Err() == nil {
+		w := p.wiring.Load()
+		until, stop := context.WithCancel(ctx)
+		for _, t := range w.tenants {
+			for _, f := range t.run(ctx, until, p.log) {
+				all.Go(f)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-w.replaced:
+		}
+		stop()
+	}
 }
 
-// Close closes the database. Requests and Run must have ended.
+// Close closes the database. Requests, Run, Reload and Follow must have ended.
 func (p *Plugin) Close() error { return p.db.Close() }
 
 // Admin is what an operator may do at a tenant; nil when there is none of that name.
 func (p *Plugin) Admin(name string) *admin.Admin {
-	for _, t := range p.tenants {
+	if t := p.tenant(name); t != nil {
+		return t.admin
+	}
+	return nil
+}
+
+// tenant is the one of that name; nil when there is none.
+func (p *Plugin) tenant(name string) *tenant {
+	for _, t := range p.wiring.Load().tenants {
 		if t.name == name {
-			return t.admin
+			return t
 		}
 	}
 	return nil
@@ -266,7 +206,7 @@ func (p *Plugin) Admin(name string) *admin.Admin {
 // Tenants names the tenants, in order.
 func (p *Plugin) Tenants() []string {
 	var names []string
-	for _, t := range p.tenants {
+	for _, t := range p.wiring.Load().tenants {
 		names = append(names, t.name)
 	}
 	slices.Sort(names)
@@ -280,7 +220,7 @@ func (p *Plugin) Settle(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	for _, t := range p.tenants {
+	for _, t := range p.wiring.Load().tenants {
 		err = errors.Join(err, t.flows.SettleAll(ctx))
 	}
 	return err

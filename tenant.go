@@ -85,7 +85,7 @@ func captcha(c Captcha) (guard.Captcha, error) {
 	return guard.ProofOfWork{Bits: c.Bits}, nil
 }
 
-func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, error) {
+func (p *Plugin) open(ctx context.Context, w *wiring, name string, c Tenant) (*tenant, error) {
 	issuer, err := url.Parse(c.Issuer)
 	if err != nil {
 		return nil, err
@@ -103,10 +103,10 @@ func (p *Plugin) open(ctx context.Context, name string, c Tenant) (*tenant, erro
 	}
 	sessions := session.New(h, session.Options{Idle: time.Duration(c.Sessions.Idle), Absolute: time.Duration(c.Sessions.Absolute), Cookie: cookie, Secure: secure})
 	accounts := account.New(name, p.ring, sessions)
-	t.journal = audit.New(h, audit.Options{Ring: p.ring, Logger: p.log, Metrics: func(event string) {
+	t.journal = audit.New(h, audit.Options{Ring: p.ring, Node: p.node, Logger: p.log, Metrics: func(event string) {
 		p.metrics.Counter("sparekey_events_total", "tenant", name, "event", event)
 	}})
-	t.outbox = notify.New(h, notify.Options{Ring: p.ring, Templates: p.templates, From: p.from, Sender: p.sender, Logger: p.log, Metrics: func(outcome string) {
+	t.outbox = notify.New(h, notify.Options{Ring: p.ring, Templates: p.templates, From: w.from, Sender: w.sender, Logger: p.log, Metrics: func(outcome string) {
 		p.metrics.Counter("sparekey_mails_total", "tenant", name, "outcome", outcome)
 	}})
 	puzzle, err := captcha(c.Captcha)
@@ -157,14 +157,15 @@ func (t *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.pages.ServeHTTP(w, r)
 }
 
-// run does what has to be done beside the requests, until ctx ends.
-func (t *tenant) run(ctx context.Context, log *slog.Logger) []func() {
+// run does what has to be done beside the requests, until ctx ends, or from the end of until on no more: mails that are being handed
+// over then are, since the next one to try could only send them twice.
+func (t *tenant) run(ctx, until context.Context, log *slog.Logger) []func() {
 	return []func(){
-		func() { t.flows.Run(ctx) },
-		func() { t.outbox.Run(ctx) },
-		func() { t.journal.Run(ctx) },
-		func() { t.provider.Run(ctx) },
-		func() { every(ctx, time.Hour, func() { t.sweep(ctx, log) }) },
+		func() { t.flows.Run(until) },
+		func() { t.outbox.RunUntil(ctx, until.Done()) },
+		func() { t.journal.Run(until) },
+		func() { t.provider.Run(until) },
+		func() { every(until, time.Hour, func() { t.sweep(until, log) }) },
 	}
 }
 

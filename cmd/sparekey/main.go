@@ -32,7 +32,7 @@ const at = "config tenant "
 var commands = []command{
 	{"demo", "[--listen localhost:8080] [--exposed] [--data DIR] [--verbose]", "try it: provider, relying app and mailbox on this machine", "sparekey demo --listen localhost:0",
 		map[string]string{"": "listen data exposed verbose"}, 0, demoCommand},
-	{"serve", "--config FILE", "serve", "sparekey serve --config /etc/sparekey/sparekey.yaml", map[string]string{"": "config"}, 0, serveCommand},
+	{"serve", "--config FILE", "serve; on SIGHUP, and when the file or one that it names changes, the configuration is read anew: taken whole, or refused with its faults in the log", "sparekey serve --config /etc/sparekey/sparekey.yaml", map[string]string{"": "config"}, 0, serveCommand},
 	{"config", "check|schema|example [FILE]", "check a configuration file, or print its JSON Schema, or one to start from", "sparekey config check sparekey.yaml",
 		map[string]string{"check": "config json", "schema": "", "example": ""}, time.Minute, configCommand},
 	{"user", "add|list|show|disable|enable|remove|set-password USER", "users of the embedded directory", "sparekey user add ironman --name 'Tony Stark' --email tony@stark.example --group Avengers",

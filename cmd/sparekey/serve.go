@@ -9,8 +9,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/sparekey-id/sparekey"
@@ -20,7 +23,11 @@ func serveCommand(c *call) error {
 	if err := c.none(); err != nil {
 		return err
 	}
-	cfg, err := sparekey.LoadConfig(c.flag("config", "sparekey.yaml"))
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP) // from the beginning: one that comes early ends nothing
+	defer signal.Stop(hangUp)
+	file := c.flag("config", "sparekey.yaml")
+	cfg, err := sparekey.LoadConfig(file)
 	if err != nil {
 		return err
 	}
@@ -38,12 +45,8 @@ func serveCommand(c *call) error {
 	if err != nil {
 		return err
 	}
-	if t := cfg.TLS; t != nil {
-		cert, err := tls.LoadX509KeyPair(string(t.Cert), string(t.Key))
-		if err != nil {
-			return fmt.Errorf("tls: %w", err)
-		}
-		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}})
+	if cfg.TLS != nil {
+		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: p.Certificate, NextProtos: []string{"h2", "http/1.1"}})
 	}
 	servers := []*http.Server{server(p, log)}
 	listeners := []net.Listener{l}
@@ -57,6 +60,11 @@ func serveCommand(c *call) error {
 	if err := p.Settle(c.ctx); err != nil {
 		return fmt.Errorf("settle what a crash left open: %w", err)
 	}
+	following, unfollow := context.WithCancel(c.ctx)
+	var followed sync.WaitGroup
+	followed.Go(func() { p.Follow(following, file, hangUp) })
+	defer followed.Wait()
+	defer unfollow()
 	log.Info("ready", "listen", l.Addr().String(), "tenants", p.Tenants())
 	return serve(c.ctx, p, servers, listeners)
 }

@@ -8,6 +8,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 // Options of a journal. Ring is required.
 type Options struct {
 	Ring    *secret.Ring
+	Node    string             // names this process among the chainers; empty: a name is made up
 	Now     func() time.Time   // nil: the store's clock
 	Logger  *slog.Logger       // one line a deed, after its commit; nil: none
 	Metrics func(event string) // called once a deed, after its commit; nil: none
@@ -44,7 +46,7 @@ func New(h *store.Handle, o Options) *Journal {
 	j := &Journal{
 		db: h, now: o.Now, log: o.Logger, metrics: o.Metrics,
 		nobody: o.Ring.MAC("pseudonym/" + h.Name()), mark: o.Ring.MAC("journal/" + h.Name()),
-		identity: secret.ID(),
+		identity: cmp.Or(o.Node, secret.ID()),
 	}
 	if j.now == nil {
 		j.now = h.Now

@@ -30,25 +30,39 @@ const (
 // Check is called even when there are faults already, unless the file is no YAML at all; what it finds at or below a value
 // that could not be decoded is dropped.
 func Load(file string, into any, check func(*Source)) error {
+	return new(Files).Load(file, into, check)
+}
+
+// Load is Load, and adds the file and those that it names to f, after an error as well.
+func (f *Files) Load(file string, into any, check func(*Source)) error {
+	text, err := readAtMost(file, maxFile+1)
+	f.note(file, text, err)
+	if err != nil {
+		return fmt.Errorf("read config: %w", err)
+	}
+	return f.parse(file, text, into, check)
+}
+
+func readAtMost(file string, bytes int64) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return fmt.Errorf("read config: %w", err)
+		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return fmt.Errorf("read config: %w", err)
-	}
-	return Parse(file, text, into, check)
+	return io.ReadAll(io.LimitReader(f, bytes))
 }
 
 // Parse is Load for a text at hand; file is named in faults, and its folder is where relative paths start.
 func Parse(file string, text []byte, into any, check func(*Source)) error {
+	return new(Files).parse(file, text, into, check)
+}
+
+func (f *Files) parse(file string, text []byte, into any, check func(*Source)) error {
 	target := reflect.ValueOf(into)
 	if target.Kind() != reflect.Pointer || target.Elem().Kind() != reflect.Struct {
 		panic("config: into must be a pointer to a struct")
 	}
-	s := &Source{file: file, folder: filepath.Dir(file), places: map[string]place{"": {1, 1}}, broken: map[string]bool{}}
+	s := &Source{file: file, folder: filepath.Dir(file), files: f, places: map[string]place{"": {1, 1}}, broken: map[string]bool{}}
 	root, ok := s.read(text)
 	if !ok {
 		return s.result()

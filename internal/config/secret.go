@@ -91,15 +91,17 @@ func (d *decoder) secretFile(name, path string) (string, error) {
 	name = d.Resolve(name)
 	info, err := os.Stat(name)
 	if err != nil {
+		d.files.note(name, nil, err)
 		return "", cannot(name, err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxSecret {
+		d.files.note(name, nil, errors.ErrUnsupported)
 		return "", fmt.Errorf("%s is no file, or larger than %d bytes", name, maxSecret)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0 {
 		d.Warn(path, "everybody on this machine may read %s; chmod o-r it", name)
 	}
-	text, err := os.ReadFile(name)
+	text, err := d.ReadFile(name)
 	if err != nil {
 		return "", cannot(name, err)
 	}

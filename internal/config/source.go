@@ -2,7 +2,10 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +17,7 @@ import (
 // nearest one around it. It serves one goroutine.
 type Source struct {
 	file, folder string
+	files        *Files
 	places       map[string]place
 	broken       map[string]bool // paths whose value could not be decoded, unknown keys among them
 	faults       []Fault
@@ -57,6 +61,26 @@ func (s *Source) Resolve(path string) string {
 		return path
 	}
 	return filepath.Join(s.folder, path)
+}
+
+// ReadFile reads a file that a setting names, by the path that Resolve gives. Whoever watches the config watches it, too.
+func (s *Source) ReadFile(name string) ([]byte, error) {
+	text, err := os.ReadFile(name)
+	s.files.note(name, text, err)
+	return text, err
+}
+
+// Refuse turns what is found wrong after Load, texts by path, into Faults with their places; nil when there is nothing.
+// The Source may be kept for it.
+func (s *Source) Refuse(texts map[string]string) error {
+	var faults []Fault
+	for _, path := range slices.Sorted(maps.Keys(texts)) {
+		faults = append(faults, s.at(path, texts[path]))
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return sorted(faults)
 }
 
 func (s *Source) at(path, text string) Fault {

@@ -102,7 +102,10 @@ func New(h *store.Handle, o Options) *Outbox {
 
 // Run sends what is due until ctx ends, and returns when what was under way has come to an end. It wakes when a transaction that queued
 // something is committed in this process, and looks once a second for the rest.
-func (o *Outbox) Run(ctx context.Context) {
+func (o *Outbox) Run(ctx context.Context) { o.RunUntil(ctx, nil) }
+
+// RunUntil is Run that takes nothing more once until is closed, and returns when what was under way then has come to its own end.
+func (o *Outbox) RunUntil(ctx context.Context, until <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var under sync.WaitGroup
@@ -112,10 +115,14 @@ func (o *Outbox) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-until:
+			return
 		case places <- struct{}{}: // a wake-up stays where it is until a round can answer it
 		}
 		select {
 		case <-ctx.Done():
+			return
+		case <-until:
 			return
 		case <-o.wake:
 			// The page that the deed belongs to is answered first: sending at once would slow it down, and tell that there is something to send.

@@ -98,3 +98,26 @@ func TestASlowRecipientDoesNotHoldUpTheOthers(t *testing.T) {
 		}
 	})
 }
+
+// Whoever takes an outbox's place does not cut short what it is sending: it would be sent twice.
+func TestWhatIsUnderWayIsSentAfterTheLastRound(t *testing.T) {
+	each(t, func(t *testing.T, r *room) {
+		entered, leave := make(chan bool), make(chan bool)
+		r.fail = func(Envelope) error { entered <- true; <-leave; return nil }
+		until, over := make(chan struct{}), make(chan struct{})
+		go func() { defer close(over); r.RunUntil(t.Context(), until) }()
+		r.queue(code("ironman@stark.example", "482913"))
+		<-entered
+		close(until)
+		close(leave)
+		<-over
+		if list := r.sent(); len(list) != 1 {
+			t.Errorf("%d were sent, want the one under way", len(list))
+		}
+		r.erased("sent")
+		r.queue(code("pepper@stark.example", "482914"))
+		if list := r.sent(); len(list) != 1 {
+			t.Errorf("%d were sent after the end", len(list))
+		}
+	})
+}

@@ -1,0 +1,115 @@
+package sparekey
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+
+	"github.com/sparekey-id/sparekey/internal/config"
+	"github.com/sparekey-id/sparekey/internal/notify"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/web"
+)
+
+// wiring is what a configuration makes and a reload replaces whole. It is never changed, so that a request sees one configuration from its
+// beginning to its end, and it remembers nothing: what has to outlive it stands in the store or in the Plugin.
+type wiring struct {
+	tenants     []*tenant
+	handler     http.Handler
+	sender      notify.Sender
+	from        string
+	certificate *tls.Certificate
+	files       *config.Files // that the configuration came from; nil: a program made it
+	replaced    chan struct{} // closed when another one is in its place
+}
+
+func (p *Plugin) wire(ctx context.Context, c *Config) (*wiring, error) {
+	w := &wiring{certificate: c.certificate, files: c.files, replaced: make(chan struct{})}
+	if err := w.mail(c.Mail, p.sender); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Tenants)) {
+		t, err := p.open(ctx, w, name, c.Tenants[name])
+		if err != nil {
+			return nil, fmt.Errorf("tenant %s: %w", name, err)
+		}
+		w.tenants = append(w.tenants, t)
+	}
+	// The longest path first, so that an issuer at the root does not hide the others on its host.
+	slices.SortStableFunc(w.tenants, func(a, b *tenant) int { return len(b.prefix) - len(a.prefix) })
+	w.handler = p.porch(c, w.tenants)
+	return w, nil
+}
+
+func (w *wiring) mail(m Mail, given notify.Sender) error {
+	w.from, w.sender = m.From, given
+	if given != nil {
+		if w.from == "" {
+			w.from = "no-reply@localhost"
+		}
+		return nil
+	}
+	if m.SMTP == nil {
+		w.from = "no-reply@localhost"
+		w.sender = notify.Func(func(context.Context, notify.Envelope) error {
+			return errors.New("no mail server is configured")
+		})
+		return nil
+	}
+	s := m.SMTP.sender()
+	if m.SMTP.CA != "" {
+		pem, err := os.ReadFile(string(m.SMTP.CA))
+		if err != nil {
+			return fmt.Errorf("mail.smtp.ca_file: %w", err)
+		}
+		roots, err := authorities(pem, m.SMTP.CA)
+		if err != nil {
+			return fmt.Errorf("mail.smtp.ca_file: %w", err)
+		}
+		s.Roots = roots
+	}
+	w.sender = s
+	return nil
+}
+
+func (m *SMTP) sender() *notify.SMTP {
+	return &notify.SMTP{Host: m.Host, Port: m.Port, TLS: m.TLS, User: m.User, Password: secret.Text(m.Password.Reveal())}
+}
+
+// authorities reads a PEM text of who may vouch for a server.
+func authorities(pem []byte, file Path) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("no certificate in %s", file)
+	}
+	return pool, nil
+}
+
+func (p *Plugin) porch(c *Config, tenants []*tenant) http.Handler {
+	mux := http.NewServeMux()
+	healthz, readyz := web.Health(p.ready)
+	mux.Handle("GET /healthz", healthz)
+	mux.Handle("GET /readyz", readyz)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		for _, t := range tenants {
+			if t.answers(r) {
+				web.Note(r, "tenant", t.name)
+				t.ServeHTTP(w, r)
+				return
+			}
+		}
+		http.NotFound(w, r)
+	})
+	var trusted []netip.Prefix
+	for _, s := range c.TrustedProxies {
+		trusted = append(trusted, netip.MustParsePrefix(s))
+	}
+	return web.Porch(mux, web.Options{Logger: p.log, Trusted: trusted, Now: p.now, Metrics: p.metrics})
+}
