@@ -81,7 +81,7 @@ func WithFault(f func(op string) error) Option { return func(p *Plugin) { p.faul
 var parsed = sync.OnceValues(templates.New)
 
 // Open checks the configuration, opens database and keyring, and wires every tenant.
-// A database without its keyring refuses to open: nothing sealed in it could be read again.
+// A database without its keyring refuses to open, and so does one with a keyring that lacks a key which something hangs on.
 func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -115,6 +115,11 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	if path, err := keyringPath(c); err != nil {
+		return nil, err
+	} else if err := p.opens(ctx, path, names); err != nil {
+		return nil, err
+	}
 	for _, name := range names {
 		t, err := p.open(ctx, name, c.Tenants[name])
 		if err != nil {
