@@ -128,7 +128,11 @@ var sealed = map[string]string{"authenticator": "data", "signing_key": "key"}
 func check(ctx context.Context, ring *secret.Ring, file io.Reader) (Summary, error) {
 	keys := ring.Keys()
 	return read(ctx, ring, file, func(t store.Table, row []any) error {
-		value, _ := row[max(t.Column(sealed[t.Name]), 0)].([]byte)
+		column, ok := sealed[t.Name]
+		if !ok {
+			return nil
+		}
+		value, _ := row[t.Column(column)].([]byte)
 		if id := secret.SealedWith(value); id != "" && !slices.Contains(keys, id) {
 			return fmt.Errorf("%w: it lacks the key %s, which was in it then; put it back", ErrKey, id)
 		}
