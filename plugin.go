@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -81,7 +82,7 @@ func WithFault(f func(op string) error) Option { return func(p *Plugin) { p.faul
 var parsed = sync.OnceValues(templates.New)
 
 // Open checks the configuration, opens database and keyring, and wires every tenant.
-// A database without its keyring refuses to open: nothing sealed in it could be read again.
+// A database without its keyring refuses to open, and so does one with a keyring that lacks a key which something hangs on.
 func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -105,6 +106,11 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 		}
 	}()
 	if p.ring, err = keyring(c, p.db.Fresh()); err != nil {
+		return nil, err
+	}
+	if path, err := keyringPath(c); err != nil {
+		return nil, err
+	} else if err := p.opens(ctx, path, slices.Sorted(maps.Keys(c.Tenants))); err != nil {
 		return nil, err
 	}
 	w, err := p.wire(ctx, c)

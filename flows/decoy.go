@@ -13,7 +13,7 @@ import (
 // users stand out, and enough methods, the same ones for every spelling, none of which ever verifies. A stranger sees no difference
 // (SECURITY RS-01, RS-13).
 func (f *Flows) decoy(name string) (*policy.Rule, []identity.Authenticator) {
-	draw := sha256.Sum256([]byte(f.mac.Sum("decoy", name)))
+	draw := sha256.Sum256([]byte(f.mac.Name("decoy", name)))
 	var rule policy.Rule
 	if rules := f.Policy.Resetting(); len(rules) > 0 {
 		rule = rules[int(draw[len(draw)-1])%len(rules)]
@@ -37,6 +37,6 @@ func (f *Flows) decoy(name string) (*policy.Rule, []identity.Authenticator) {
 
 // decoyID looks like any authenticator's id.
 func (f *Flows) decoyID(name string, k identity.Kind) string {
-	sum := sha256.Sum256([]byte(f.mac.Sum("decoy", name, string(k))))
+	sum := sha256.Sum256([]byte(f.mac.Name("decoy", name, string(k))))
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/method"
 	"github.com/sparekey-id/sparekey/internal/policy"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/templates"
 )
 
@@ -166,4 +168,10 @@ func (f *Flows) unseal(x *Flow) error {
 		return err
 	}
 	return json.Unmarshal(plain, &x.hidden)
+}
+
+// Sealed is what the flows of a tenant hide.
+func Sealed(tenant string, ring *secret.Ring) store.Column {
+	box := ring.Box("flow/" + tenant)
+	return store.Column{What: "flow", Table: "shelf", Shelf: "flow", Name: "sealed", Renew: func(id, _ string, hidden []byte) ([]byte, error) { return box.Reseal(id, hidden) }}
 }

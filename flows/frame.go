@@ -101,4 +101,4 @@ func (f *Flows) bind(w http.ResponseWriter, r *http.Request) string {
 }
 
 // csrf is the value of the hidden field in every form of this browser.
-func (f *Flows) csrf(browser string) string { return f.mac.Sum("csrf", browser) }
+func (f *Flows) csrf(browser string) string { return f.mac.Name("csrf", browser) }

@@ -133,7 +133,7 @@ func (t *turn) offered(id string) bool {
 // alias is what a page calls an authenticator: a word of this flow alone. By an id that stays, a stranger would know a user under any of her
 // names, and a decoy by its own (SECURITY RS-01). It changes with the name, which can be changed within a flow.
 func (t *turn) alias(id string) string {
-	return t.mac.Sum("choice", t.flow.ID, t.flow.Login, id)[:22]
+	return t.mac.Name("choice", t.flow.ID, t.flow.Login, id)[:22]
 }
 
 // chosen is the id of the choice that an alias stands for; empty: it is none of this flow's.

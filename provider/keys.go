@@ -345,3 +345,12 @@ func (p *Provider) Keys() []Key {
 	})
 	return list
 }
+
+// Sealed is where the signing keys of a tenant lie, and the successors of refresh tokens.
+func Sealed(tenant string, ring *secret.Ring) []store.Column {
+	signing, successors := ring.Box("signing/"+tenant), ring.Box("refresh/"+tenant)
+	return []store.Column{
+		{What: "signing key", Table: "signing_key", Name: "key", Renew: func(id, _ string, key []byte) ([]byte, error) { return signing.Reseal(id, key) }},
+		{What: "grant", Table: "shelf", Shelf: "grant", Name: "sealed", Renew: func(key, _ string, token []byte) ([]byte, error) { return successors.Reseal(key, token) }},
+	}
+}

@@ -76,7 +76,7 @@ var mutants = []mutant{
 		".", one("TestRS01_DecoysWalkUnderEveryRule")},
 	{"a decoy may be an administrator (RS-01)", "internal/policy/policy.go", `if len(p.Administrators) > 0 && p.possible(r) {`, `if len(list) == 0 && p.possible(r) {`,
 		".", one("TestRS01_ADecoyMayBeAnAdministratorOutsideEveryRule")},
-	{"a choice is called another in every flow (RS-01)", "flows/prove.go", `t.mac.Sum("choice", t.flow.ID, t.flow.Login`, `t.mac.Sum("choice", t.flow.Login`,
+	{"a choice is called another in every flow (RS-01)", "flows/prove.go", `t.mac.Name("choice", t.flow.ID, t.flow.Login`, `t.mac.Name("choice", t.flow.Login`,
 		".", one("TestRS01_WhatAChoiceIsCalledIsOfItsFlowAlone")},
 	{"a replacement keeps the minimum (EN-12)", "flows/register.go", ` && !t.below(t.replaces(), identity.Authenticator{Kind: k, BoundAt: t.Now()})`, ``,
 		".", one("TestEN12_AReplacementKeepsTheMinimum")},

@@ -47,6 +47,8 @@ var commands = []command{
 	{"health", "URL", "ask a server whether it is ready", "sparekey health http://127.0.0.1:8080/readyz", map[string]string{"": ""}, time.Minute, healthCommand},
 	{"keys", "list|rotate [--now]", "the keys that sign ID tokens; rotate publishes successors, which sign when relying parties have had a day to fetch them, or at once", "sparekey keys rotate",
 		map[string]string{"list": at + "json", "rotate": at + "json now yes"}, time.Minute, keysCommand},
+	{"keyring", "list|add|reseal", "the keys that seal the database; add one, and then seal anew what hangs on the older ones, while the servers go on", "sparekey keyring reseal",
+		map[string]string{"list": "config json", "add": "config json yes", "reseal": "config json"}, 0, keyringCommand},
 	{"backup", "FILE", "write everything but the keyring into a new file, while the servers go on", "sparekey backup monday.backup", map[string]string{"": "config json"}, 0, backupCommand},
 	{"restore", "FILE", "fill an empty database from a backup; every session and token has ended then", "sparekey restore monday.backup", map[string]string{"": "config json"}, 0, restoreCommand},
 	{"journal", "tail|export|verify|find REFERENCE", "what happened", "sparekey journal find K7H2-M9QQ-XW4P",

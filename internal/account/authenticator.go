@@ -138,3 +138,11 @@ func (a *Accounts) Known(tx store.Tx, user directory.UserID) (Account, []identit
 	}
 	return c, list, rows.Err()
 }
+
+// Sealed is where the authenticators of a tenant keep their secrets.
+func Sealed(tenant string, ring *secret.Ring) store.Column {
+	box := ring.Box("authenticator/" + tenant)
+	return store.Column{What: "authenticator", Table: "authenticator", Name: "data", Owner: "user_id", Renew: func(id, user string, data []byte) ([]byte, error) {
+		return box.Reseal(owner(directory.UserID(user), id), data)
+	}}
+}

@@ -69,7 +69,9 @@ const (
 	OperatorUserRemoved  = "operator.user_removed"
 	OperatorPassword     = "operator.password_set"
 	OperatorKeys         = "operator.keys_rotated"
-	OperatorRestored     = "operator.restored" // all of the store is from a backup
+	OperatorRestored     = "operator.restored"         // all of the store is from a backup
+	OperatorRingKey      = "operator.keyring_added"    // a key was added to the keyring
+	OperatorResealed     = "operator.keyring_resealed" // what older keys of the keyring had sealed is sealed anew
 )
 
 var eventName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}(\.[a-z][a-z0-9_]{0,40}){0,3}$`)

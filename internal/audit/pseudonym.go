@@ -19,7 +19,7 @@ var unknown = regexp.MustCompile(`^nobody:[A-Za-z0-9_-]{22}$`)
 // No row is written for it, so strangers cannot fill the store with names.
 func (j *Journal) Unknown(name string) string {
 	key := cases.Fold().String(norm.NFKC.String(strings.TrimSpace(name)))
-	return "nobody:" + j.nobody.Sum("unknown", key)[:22]
+	return "nobody:" + j.nobody.Name("unknown", key)[:22]
 }
 
 // pseudonym gives the name under which the user appears, and makes one when she has none.

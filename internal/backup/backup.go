@@ -121,9 +121,23 @@ func (w *writer) line(v any) {
 	w.err = err
 }
 
-// check reads a file and tells whether it is whole, of this version and of this key ring.
+// sealed are the columns that come back and cannot be read without the key they were sealed with.
+var sealed = map[string]string{"authenticator": "data", "signing_key": "key"}
+
+// check reads a file and tells whether it is whole, of this version and of this key ring, with every key that what comes back hangs on.
 func check(ctx context.Context, ring *secret.Ring, file io.Reader) (Summary, error) {
-	return read(ctx, ring, file, func(store.Table, []any) error { return nil })
+	keys := ring.Keys()
+	return read(ctx, ring, file, func(t store.Table, row []any) error {
+		column, ok := sealed[t.Name]
+		if !ok {
+			return nil
+		}
+		value, _ := row[t.Column(column)].([]byte)
+		if id := secret.SealedWith(value); id != "" && !slices.Contains(keys, id) {
+			return fmt.Errorf("%w: it lacks the key %s, which was in it then; put it back", ErrKey, id)
+		}
+		return nil
+	})
 }
 
 // Restore makes of the empty store that open gives what the file holds, but for what must not come back: sessions, flows, codes, tickets, grants and mails

@@ -62,7 +62,7 @@ func (g *Guard) Try(ctx context.Context, t Trial) (*Attempt, error) {
 		return nil, errors.New("count an attempt: no user named")
 	}
 	if t.For == SignIn && t.Password != "" {
-		a.same = g.sums.Sum(t.User, secret.Normal(t.Password))[:22]
+		a.same = g.sums.Name(t.User, secret.Normal(t.Password))[:22]
 	}
 	a.t.Password = ""
 	if err := g.db.Write(ctx, a.raise); err != nil {

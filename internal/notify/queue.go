@@ -86,3 +86,13 @@ func kind(m Message) string {
 	name := fmt.Sprintf("%T", m.Mail)
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
+
+// Sealed is where the mails of a tenant that wait have their recipients and their words.
+func Sealed(tenant string, ring *secret.Ring) []store.Column {
+	box := ring.Box("outbox/" + tenant)
+	column := func(what, name, label string) store.Column {
+		return store.Column{What: what, Table: "outbox", Name: name, Where: "state = '" + waiting + "'",
+			Renew: func(id, _ string, value []byte) ([]byte, error) { return box.Reseal(label+id, value) }}
+	}
+	return []store.Column{column("recipient of a mail", "recipient", "to/"), column("mail", "body", "body/")}
+}

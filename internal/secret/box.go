@@ -63,16 +63,54 @@ func (b Box) Stale(sealed []byte) bool {
 	return ok && !newest
 }
 
+// Reseal gives what was sealed for the owner, sealed anew with the key that Seal uses now; the very same when it is already. ErrSealed.
+func (b Box) Reseal(owner string, sealed []byte) ([]byte, error) {
+	if _, newest, ok := b.find(sealed); ok && newest {
+		return sealed, nil
+	}
+	plain, err := b.Open(owner, sealed)
+	if err != nil {
+		return nil, err
+	}
+	return b.Seal(owner, plain), nil
+}
+
+// HeadSize is how many bytes at the beginning of what a Box sealed name the key.
+const HeadSize = 1 + idSize
+
+// Head is the beginning of all that Seal makes now.
+func (r *Ring) Head() []byte {
+	keys := r.Keys()
+	id, _ := lower.DecodeString(keys[len(keys)-1])
+	return append([]byte{boxVersion}, id...)
+}
+
+// SealedWith is the id of the key that the head of something sealed names, whether a ring has it or not; empty: nothing that a Box sealed begins so.
+func SealedWith(head []byte) string {
+	if len(head) < HeadSize || head[0] != boxVersion {
+		return ""
+	}
+	return lower.EncodeToString(head[1:HeadSize])
+}
+
 func (b Box) find(sealed []byte) (k key, newest, ok bool) {
 	if len(sealed) < boxHead || sealed[0] != boxVersion {
 		return key{}, false, false
 	}
-	id := lower.EncodeToString(sealed[1 : 1+idSize])
-	b.ring.mu.RLock()
-	defer b.ring.mu.RUnlock()
-	for i, k := range b.ring.seals {
+	id := SealedWith(sealed)
+	if k, newest, ok = b.ring.seal(id); !ok && b.ring.path != "" && b.ring.relearn() {
+		k, newest, ok = b.ring.seal(id)
+	}
+	return k, newest, ok
+}
+
+// seal finds a seal key, and tells whether it is the newest.
+func (r *Ring) seal(id string) (k key, newest, ok bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for i, k := range r.seals {
 		if k.id == id {
-			return k, i == len(b.ring.seals)-1, true
+			return k, i == len(r.seals)-1, true
 		}
 	}
 	return key{}, false, false

@@ -18,9 +18,17 @@ type MAC struct {
 func (r *Ring) MAC(label string) MAC { return MAC{r, label} }
 
 // Sum returns HMAC-SHA-256 (RFC 2104) over the parts, each with its length in front so that ("ab", "c") and ("a", "bc") differ,
-// as 43 characters of base64url. The same parts always give the same sum, so a sum may serve as a key to look up.
+// as 43 characters of base64url, with the newest mac key of the ring. Whoever keeps a sum compares it with Check: a key that is added
+// makes other sums, and those of before still count.
 func (m MAC) Sum(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(sum(m.keys()[0], parts))
+}
+
+// Name is Sum with the oldest mac key of the ring: the same parts give the same name for as long as that key is there, whatever is added
+// behind it. It is for what is looked up, shown again or compared by others than Check.
+func (m MAC) Name(parts ...string) string {
+	keys := m.keys()
+	return base64.RawURLEncoding.EncodeToString(sum(keys[len(keys)-1], parts))
 }
 
 // Check reports in constant time whether sum is that of the parts under any mac key of the ring.

@@ -56,6 +56,9 @@ func TestAnOlderMACKeyStillChecksAndTheNewestSums(t *testing.T) {
 	if fresh := after.MAC("l").Sum("a"); fresh == sum || before.MAC("l").Check(fresh, "a") {
 		t.Error("the old key still sums")
 	}
+	if before.MAC("l").Name("a") != after.MAC("l").Name("a") || !after.MAC("l").Check(after.MAC("l").Name("a"), "a") {
+		t.Error("a name changes with a key that is added")
+	}
 }
 
 func TestKeysOfBoxesSumsAndLabelsAreAllDifferent(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -36,6 +37,7 @@ type Ring struct {
 	path string // empty: in memory only
 
 	mu       sync.RWMutex
+	file     os.FileInfo // of the file as last read
 	macs     []key
 	seals    []key
 	ciphers  map[[2]string]cipher.AEAD // by label and key id
@@ -85,14 +87,17 @@ func OpenRing(path string) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	r.path = path
+	r.path, r.file = path, info
 	return r, nil
 }
 
-// Rotate adds a new seal key, in the file first (replaced whole, never half) and then here.
-// Boxes sealed before stay open; Box.Stale tells which are worth sealing anew. Other processes must open the ring again
-// before this one seals, so it belongs into a command, with the servers restarted after it.
+// Rotate adds a new seal key, in the file first (replaced whole, never half) and then here. Boxes sealed before stay open; Box.Stale
+// tells which are worth sealing anew. Sums stay as they are: no mac key is added. Other processes go on sealing with the key they
+// know until they are started again, and learn of the new one when they meet what it sealed. Two may not rotate one file at once.
 func (r *Ring) Rotate() error {
+	if r.path != "" {
+		r.relearn() // what another process has added meanwhile stays
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := &Ring{macs: r.macs, seals: append(r.seals[:len(r.seals):len(r.seals)], newKey())}
@@ -104,6 +109,43 @@ func (r *Ring) Rotate() error {
 	r.seals = next.seals
 	return nil
 }
+
+// Keys are the ids of the seal keys, oldest first: the last one is the one that Seal uses.
+func (r *Ring) Keys() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var ids []string
+	for _, k := range r.seals {
+		ids = append(ids, k.id)
+	}
+	return ids
+}
+
+// relearn reads the file again when it is another than the one read last, and reports whether it was. Keys that the file has no more
+// are kept while the process lives. A file that cannot be read, or that has none of our keys, changes nothing.
+func (r *Ring) relearn() bool {
+	info, err := os.Stat(r.path)
+	if err != nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.file != nil && os.SameFile(info, r.file) && info.ModTime().Equal(r.file.ModTime()) && info.Size() == r.file.Size() {
+		return false
+	}
+	now, err := OpenRing(r.path)
+	if err != nil {
+		return false
+	}
+	gone := slices.DeleteFunc(slices.Clone(r.seals), func(k key) bool { return slices.ContainsFunc(now.seals, k.same) })
+	if len(gone) == len(r.seals) {
+		return false
+	}
+	r.seals, r.file = append(gone, now.seals...), now.file
+	return true
+}
+
+func (k key) same(other key) bool { return k.id == other.id && bytes.Equal(k.secret, other.secret) }
 
 func newKey() key { return key{id: lower.EncodeToString(random(idSize)), secret: random(keySize)} }
 

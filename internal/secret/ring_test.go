@@ -133,3 +133,71 @@ func TestF13_ANewSealKeySealsAndTheOldOneStillOpens(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+func TestF13_AProcessLearnsOfAKeyWhenItMeetsWhatThatSealed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keyring")
+	server, err := CreateRing(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := server.Box("seed/a").Seal("u", []byte("old"))
+	operator, err := OpenRing(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := operator.Rotate(); err != nil {
+		t.Fatal(err)
+	}
+	if server.Box("seed/a").Stale(before) {
+		t.Error("the key is known before anything asked for it")
+	}
+	after, err := operator.Box("seed/a").Reseal("u", before)
+	if err != nil || SealedWith(after) == SealedWith(before) {
+		t.Fatalf("not sealed anew: %v", err)
+	}
+	if again, err := operator.Box("seed/a").Reseal("u", after); err != nil || string(again) != string(after) {
+		t.Errorf("what the newest key sealed is sealed once more: %v", err)
+	}
+	if _, err := operator.Box("seed/a").Reseal("another", before); !errors.Is(err, ErrSealed) {
+		t.Errorf("sealed anew for another owner: %v", err)
+	}
+	if plain, err := server.Box("seed/a").Open("u", after); err != nil || string(plain) != "old" {
+		t.Errorf("the server opens %q, %v", plain, err)
+	}
+	if fresh := server.Box("seed/a").Seal("u", nil); SealedWith(fresh) != SealedWith(after) || !strings.HasPrefix(string(fresh), string(server.Head())) {
+		t.Error("it goes on sealing with the older key")
+	}
+
+	// A key that is taken out is kept while the process lives, and another installation's file is none.
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(operator.text()), "seal "+SealedWith(before), "# ")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server.relearn()
+	if _, err := server.Box("seed/a").Open("u", before); err != nil || len(server.Keys()) != 2 {
+		t.Errorf("the key that was taken out opens nothing any more: %v", err)
+	}
+	if err := os.WriteFile(path, NewRing().text(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if server.relearn() || len(server.Keys()) != 2 {
+		t.Error("the keys of another installation were taken up")
+	}
+}
+
+func TestF13_TwoProcessesThatRotateKeepEachOthersKeys(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keyring")
+	one, err := CreateRing(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := OpenRing(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(one.Rotate(), two.Rotate(), one.Rotate()); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := OpenRing(path); err != nil || len(all.Keys()) != 4 {
+		t.Errorf("%v, %v", all, err)
+	}
+}
