@@ -125,7 +125,7 @@ func (t *turn) signIn(deed func(store.Tx) error) error {
 // enter begins the session within a transaction. What policy says is asked once more in it, so that nothing that
 // changed meanwhile (a registration required again, an end of all sessions, a reset under way) is passed by.
 func (t *turn) enter(tx store.Tx) error {
-	now, err := t.Accounts.Lock(tx, t.flow.User)
+	now, err := t.current(tx)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (t *turn) enter(tx store.Tx) error {
 	if err := seen.loadRest(tx); err != nil {
 		return err
 	}
-	if now.Epoch != t.flow.Epoch || t.flow.Session != "" && seen.session.Key == "" {
+	if t.flow.Session != "" && seen.session.Key == "" {
 		return errAgain
 	}
 	if seen.decide(); seen.step != Finish {

@@ -10,7 +10,7 @@ var mutants = []mutant{
 		".", one("TestUI01_A28_EveryPostNeedsItsOwnBrowserItsTokenAndItsOwnSite")},
 	{"origin of a POST (UI-01)", "internal/web/origin.go", `return check.Handler(next)`, `return next`,
 		"internal/web", one("TestUI01_APostFromAnotherOriginIsDenied")},
-	{"decision again inside the sign-in (EN-06)", "flows/finish.go", `if seen.decide(); seen.step != Finish {`, `if seen.decide(); false {`,
+	{"what ended since the first proof ends the flow (EN-06)", "flows/turn.go", `if err == nil && now.Epoch != t.flow.Epoch {`, `if false {`,
 		".", one("TestEN06_WhatChangesWhileAPasswordIsCheckedIsNotPassedBy")},
 	{"decision again inside the registration (EN-06)", "flows/bind.go", `if seen.decide(); seen.step != Register || `, `if seen.decide(); false && `,
 		".", one("TestEN06_WhatChangesWhileAMethodIsRegisteredIsNotPassedBy")},
