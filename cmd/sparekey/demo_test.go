@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -124,6 +125,11 @@ func TestTheDemoPrintsWhatAnswersAndStopsOnAnInterrupt(t *testing.T) {
 	}
 	if at := d.get(browser, d.app+"sign-in/avengers", "Sign in"); !strings.HasPrefix(at.String(), d.provider+"/flow/") {
 		t.Errorf("the app sends its users to %s, want the provider's sign-in", at)
+	}
+	d.get(browser, d.app+"sign-in/avengers", "Sign in") // in a second tab
+	app, _ := url.Parse(d.app)
+	if begun := slices.DeleteFunc(jar.Cookies(app), func(c *http.Cookie) bool { return c.Value != "begun" }); len(begun) != 2 {
+		t.Errorf("of two sign-ins in two tabs the browser knows %d", len(begun))
 	}
 	d.interrupt()
 	if left, _ := filepath.Glob(filepath.Join(d.process.Env[len(d.process.Env)-1][len("TMPDIR="):], "sparekey-demo-*")); len(left) > 0 {

@@ -119,6 +119,9 @@ func TestAForeignProgramSignsItsOwnUsersIn(t *testing.T) {
 	b.shows("Engine room")
 	b.get(origin + "/sign-in")
 	b.shows("Analytical Engines")
+	second := browser{t: t, http: b.http} // a tab beside it, which begins a sign-in of its own
+	second.get(origin + "/sign-in")
+	second.shows("Analytical Engines")
 	b.post("username", "Ada", "action", "next")
 	b.post("password", "not this one at all", "action", "sign_in")
 	b.shows("Sign in")

@@ -18,7 +18,7 @@ type Pages struct {
 	Issuer, Client, Secret, Origin string
 
 	mu    sync.Mutex
-	began map[string]string // the PKCE verifier of each sign-in under way, by the state that is in the browser's cookie, too
+	began map[string]string // the PKCE verifier of each sign-in under way, by the state that names a cookie of the browser, too
 	names map[string]string // who is signed in, by cookie
 }
 
@@ -56,7 +56,8 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request) {
 	p.began[state] = verifier
 	p.mu.Unlock()
 	challenge := sha256.Sum256([]byte(verifier))
-	http.SetCookie(w, &http.Cookie{Name: "engine-state", Value: state, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	// A cookie for each: a sign-in begun in a second tab leaves the first one alone.
+	http.SetCookie(w, &http.Cookie{Name: "engine-" + state, Value: "begun", Path: "/", MaxAge: 3600, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	http.Redirect(w, r, provider.Authorize+"?"+url.Values{"response_type": {"code"}, "client_id": {p.Client}, "redirect_uri": {p.Origin + "/signed-in"},
 		"scope": {"openid profile"}, "state": {state}, "code_challenge_method": {"S256"},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}}.Encode(), http.StatusSeeOther)
@@ -70,10 +71,11 @@ func (p *Pages) end(w http.ResponseWriter, r *http.Request) {
 	verifier, ok := p.began[state]
 	delete(p.began, state)
 	p.mu.Unlock()
-	if !ok || cookie(r, "engine-state") != state || q.Get("iss") != p.Issuer {
+	if !ok || cookie(r, "engine-"+state) == "" || q.Get("iss") != p.Issuer {
 		http.Error(w, "this sign-in was not begun here", http.StatusBadRequest)
 		return
 	}
+	http.SetCookie(w, &http.Cookie{Name: "engine-" + state, Path: "/", MaxAge: -1})
 	name, err := p.redeem(q.Get("code"), verifier)
 	if err != nil {
 		http.Error(w, "not signed in", http.StatusForbidden)

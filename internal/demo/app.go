@@ -114,7 +114,8 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 		}
 		a.began[state] = b
 		a.mu.Unlock()
-		http.SetCookie(w, &http.Cookie{Name: appCookie + "-state", Value: state, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		// A cookie for each: a sign-in begun in a second tab leaves the first one alone.
+		http.SetCookie(w, &http.Cookie{Name: appCookie + "-" + state, Value: "begun", Path: "/", MaxAge: 3600, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 		challenge := sha256.Sum256([]byte(b.verifier))
 		q := url.Values{"client_id": {is.Client}, "response_type": {"code"}, "redirect_uri": {a.Address + "/callback"}, "scope": {"openid profile email groups"},
 			"state": {state}, "nonce": {b.nonce}, "code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"}}
@@ -127,10 +128,11 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	state := q.Get("state")
-	if c, err := r.Cookie(appCookie + "-state"); err != nil || c.Value == "" || c.Value != state {
+	if _, err := r.Cookie(appCookie + "-" + state); err != nil {
 		a.fail(w, errors.New("this sign-in was begun in another browser"))
 		return
 	}
+	http.SetCookie(w, &http.Cookie{Name: appCookie + "-" + state, Path: "/", MaxAge: -1})
 	a.mu.Lock()
 	b, ok := a.began[state]
 	delete(a.began, state)
