@@ -163,16 +163,8 @@ func (t *turn) stage(a identity.Authenticator, right func(store.Tx) error) error
 // stillAsked asks policy once more within the transaction, of the flow as it stood: it has to ask for the kind still, and for no more than is
 // staged. Nothing that changed since the page was made (a freeze, a registration required again, an end of all sessions) is passed by.
 func (t *turn) stillAsked(tx store.Tx, stood Flow, k identity.Kind, staged []identity.Authenticator) error {
-	now, err := t.current(tx)
+	seen, err := t.meanwhile(tx, &stood)
 	if err != nil {
-		return err
-	}
-	if now.Intent != "" {
-		return errAgain
-	}
-	seen := *t
-	seen.account, seen.flow = now, &stood
-	if err := seen.loadRest(tx); err != nil {
 		return err
 	}
 	if seen.decide(); seen.step != Register || !slices.Contains(seen.offers(), k) {

@@ -125,18 +125,11 @@ func (t *turn) signIn(deed func(store.Tx) error) error {
 // enter begins the session within a transaction. What policy says is asked once more in it, so that nothing that
 // changed meanwhile (a registration required again, an end of all sessions, a reset under way) is passed by.
 func (t *turn) enter(tx store.Tx) error {
-	now, err := t.current(tx)
+	seen, err := t.meanwhile(tx, t.flow)
 	if err != nil {
 		return err
 	}
-	if now.Intent != "" {
-		return errBusy
-	}
-	seen := *t
-	seen.account = now
-	if err := seen.loadRest(tx); err != nil {
-		return err
-	}
+	now := seen.account
 	if t.flow.Session != "" && seen.session.Key == "" {
 		return errAgain
 	}

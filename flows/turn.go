@@ -232,6 +232,21 @@ func (t *turn) current(tx store.Tx) (account.Account, error) {
 	return now, err
 }
 
+// meanwhile is a turn that sees the flow as it stood and everything else as the transaction does, to decide once more by. It is errBusy while
+// a password is being written.
+func (t *turn) meanwhile(tx store.Tx, stood *Flow) (turn, error) {
+	now, err := t.current(tx)
+	if err == nil && now.Intent != "" {
+		err = errBusy
+	}
+	if err != nil {
+		return turn{}, err
+	}
+	seen := *t
+	seen.account, seen.flow = now, stood
+	return seen, seen.loadRest(tx)
+}
+
 // commit writes the flow and whatever f adds, in one transaction, and sets the cookies that go with it.
 // store.ErrChanged means that somebody was first: the caller shows where the flow stands now.
 func (t *turn) commit(f func(store.Tx) error) error {
