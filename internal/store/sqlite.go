@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -145,8 +146,12 @@ func (s *sqliteEngine) undo(shared bool) {
 	}
 }
 
-// pass hands the baton to the next in the row, who goes on in the same group. When there is none, or the group is full, it commits first.
+// pass hands the baton to the next in the row, who goes on in the same group. When there is none, or the group is full, it commits first,
+// but not before those goroutines had their turn that are ready to run and may be about to write: their work then shares the commit.
 func (s *sqliteEngine) pass() {
+	if s.group != nil && !s.baton.waited() {
+		runtime.Gosched()
+	}
 	for !s.baton.pass(s.group == nil || s.group.jobs < groupLimit, s.group == nil) {
 		s.commit()
 		s.busy = s.baton.waited()

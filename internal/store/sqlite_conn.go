@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"modernc.org/sqlite"
@@ -29,10 +30,11 @@ const statementLimit = 256
 // sqliteConn is one connection, used by one goroutine at a time. It speaks to the driver without database/sql, whose locking and
 // bookkeeping cost about as much as a small statement itself.
 type sqliteConn struct {
-	conn  driver.Conn
-	kept  map[string]sqliteStatement
-	named []driver.NamedValue // reused
-	used  time.Time           // when it was given back, for readers
+	conn   driver.Conn
+	kept   map[string]sqliteStatement
+	named  []driver.NamedValue // reused, as are the
+	values []driver.Value      // of one row
+	used   time.Time           // when it was given back, for readers
 }
 
 type sqliteStatement interface {
@@ -134,9 +136,10 @@ func (c *sqliteConn) query(query string, args []any, most int) ([][]any, error) 
 	}
 	defer rows.Close()
 	width := len(rows.Columns())
+	values := slices.Grow(c.values[:0], width)[:width]
+	c.values = values
 	var all [][]any
 	for {
-		values := make([]driver.Value, width)
 		err := rows.Next(values)
 		if errors.Is(err, io.EOF) {
 			return all, nil
