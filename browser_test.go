@@ -133,8 +133,8 @@ func (b *browser) post(pairs ...string) page {
 	return b.send(b.last.url.String(), form)
 }
 
-// try is post for a server that may be gone: whatever comes of it is for the caller to find out.
-func (b *browser) try(pairs ...string) {
+// try is post for a server that may be gone: the page is empty when no answer came.
+func (b *browser) try(pairs ...string) (p page) {
 	form := url.Values{"csrf": {first2(hidden(b.last.body, "csrf"), "value")}}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		form.Set(pairs[i], pairs[i+1])
@@ -145,9 +145,16 @@ func (b *browser) try(pairs ...string) {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	maps.Copy(r.Header, b.header)
-	if res, err := b.client.Do(r); err == nil {
-		res.Body.Close()
+	res, err := b.client.Do(r)
+	if err != nil {
+		return page{}
 	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return page{}
+	}
+	return page{status: res.StatusCode, method: res.Request.Method, url: res.Request.URL, body: string(body), header: res.Header}
 }
 
 // browserFrom is a browser behind a proxy that names its address.

@@ -3,10 +3,7 @@ package sparekey_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,6 +11,7 @@ import (
 
 	"github.com/sparekey-id/sparekey"
 	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/internal/store/storetest"
 )
 
 // mistyping lets passwords be mistyped without a wait or a puzzle.
@@ -299,50 +297,15 @@ func TestPW09_ThereAreNoHintsAndNoSecretQuestions(t *testing.T) {
 
 // What is served begins with nobody in it, whatever the demo shows.
 func TestPW10_AServedConfigurationHasNoUserAndNoPassword(t *testing.T) {
-	dir := t.TempDir()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &house{t: t, clock: realClock(), tenant: "avengers", client: &http.Client{}}
-	h.origin = fmt.Sprintf("http://localhost:%d", l.Addr().(*net.TCPAddr).Port)
-	h.issuer = h.origin + "/avengers"
-	h.cfg = &sparekey.Config{Tenants: map[string]sparekey.Tenant{"avengers": {Issuer: h.issuer}}}
-	l.Close()
-	file := filepath.Join(dir, "sparekey.yaml")
-	text := fmt.Sprintf(`
-listen: %s
-database: sqlite:sparekey.db
-tenants:
-  avengers:
-    issuer: %s
-    directories: {staff: {type: local}}
-    administrators: {groups: [IT]}
-    clients: [{id: wiki, secret: file:secret, redirect_uris: ["%s"]}]
-`, strings.TrimPrefix(h.origin, "http://"), h.issuer, callback)
-	for name, content := range map[string]string{file: text, filepath.Join(dir, "secret"): "wiki-secret"} {
-		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	server := startServer(t, built(t), file, h)
+	h := newProcess(t, storetest.SQLiteURL(t), 0)
+	h.start()
 	for login, guess := range map[string]string{"ironman": password, "pepper": password, "hulk": password, "tchalla": password, "admin": "admin", "administrator": "password", "root": "root", "sparekey": "sparekey", "operator": "changeme"} {
 		if p := h.browser().signIn(login, guess); p.query("code") != "" || p.h1() != "Sign in" || p.error() == "" {
 			t.Errorf("%s with %s meets %q %q", login, guess, p.h1(), p.location)
 		}
 	}
-	server.Process.Kill()
-	server.Wait()
-	cfg, err := sparekey.LoadConfig(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := sparekey.Open(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	users, ok := directory.As[directory.Lister](p.Admin("avengers").Directory)
+	h.kill()
+	users, ok := directory.As[directory.Lister](h.admin("avengers").Directory)
 	if !ok {
 		t.Fatal("the directory cannot be listed")
 	}
