@@ -144,6 +144,11 @@ func (b *browser) try(pairs ...string) (p page) {
 		b.h.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return b.attempt(r)
+}
+
+// attempt is do for a server that may be gone: the page is empty when no answer came.
+func (b *browser) attempt(r *http.Request) page {
 	maps.Copy(r.Header, b.header)
 	res, err := b.client.Do(r)
 	if err != nil {
@@ -154,7 +159,7 @@ func (b *browser) try(pairs ...string) (p page) {
 	if err != nil {
 		return page{}
 	}
-	return page{status: res.StatusCode, method: res.Request.Method, url: res.Request.URL, body: string(body), header: res.Header}
+	return page{status: res.StatusCode, method: res.Request.Method, url: res.Request.URL, body: string(body), header: res.Header, location: res.Header.Get("Location")}
 }
 
 // browserFrom is a browser behind a proxy that names its address.

@@ -150,7 +150,7 @@ func (p *Plugin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Metrics is the handler for Prometheus; it belongs on a listener of its own.
 func (p *Plugin) Metrics() http.Handler { return p.metrics }
 
-// Leave makes readiness false, so that a load balancer sends nobody any more; requests are still answered.
+// Leave makes readiness false, so that a load balancer sends nobody any more; requests are still answered, and their connections closed.
 func (p *Plugin) Leave() { p.leaving.Store(true) }
 
 func (p *Plugin) ready(ctx context.Context) error {

@@ -98,6 +98,9 @@ func (p *Plugin) porch(c *Config, tenants []*tenant) http.Handler {
 	mux.Handle("GET /healthz", healthz)
 	mux.Handle("GET /readyz", readyz)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if p.leaving.Load() {
+			w.Header().Set("Connection", "close") // the next request of whoever keeps this one goes to another node
+		}
 		for _, t := range tenants {
 			if t.answers(r) {
 				web.Note(r, "tenant", t.name)

@@ -75,9 +75,26 @@ func (e usageError) Error() string { return string(e) }
 func usage(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(asked(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// errTerminated is the cause of an end that a service manager asks for, and no person at a terminal.
+var errTerminated = errors.New("terminated")
+
+// asked ends when the process is asked to end. Asked once more, it ends at once.
+func asked() context.Context {
+	ctx, end := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		cause := context.Canceled
+		if <-signals == syscall.SIGTERM {
+			cause = errTerminated
+		}
+		signal.Stop(signals)
+		end(cause)
+	}()
+	return ctx
 }
 
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {

@@ -109,6 +109,10 @@ func server(h http.Handler, log *slog.Logger) *http.Server {
 		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 }
 
+// takingLeave is how long a server that is terminated goes on answering although it is not ready any more, so that whatever sends it requests
+// learns of it before a connection is refused.
+const takingLeave = 2 * time.Second
+
 // serve answers until ctx ends; then readiness falls first, requests under way end within ten seconds, and the work beside them after.
 func serve(ctx context.Context, p *sparekey.Plugin, servers []*http.Server, listeners []net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -124,6 +128,12 @@ func serve(ctx context.Context, p *sparekey.Plugin, servers []*http.Server, list
 	select {
 	case <-ctx.Done():
 		p.Leave()
+		if errors.Is(context.Cause(ctx), errTerminated) {
+			select {
+			case <-time.After(takingLeave):
+			case err = <-failed:
+			}
+		}
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		for _, s := range servers {

@@ -27,6 +27,7 @@ type sqliteEngine struct {
 	closing sync.Once
 
 	patience time.Duration
+	wanted   time.Time // since when another process has kept the lock from us; zero: it does not
 	busy     bool      // whether somebody waited when the last transaction ended
 	since    time.Time // how long that has been so
 }
@@ -45,7 +46,7 @@ func (s *sqliteEngine) write(ctx context.Context, f func(link) error) error {
 	if err := s.baton.take(ctx, s.pass); err != nil {
 		return err
 	}
-	g, err := s.job(f)
+	g, err := s.job(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -54,10 +55,15 @@ func (s *sqliteEngine) write(ctx context.Context, f func(link) error) error {
 }
 
 // job runs f in the open group, or a new one, and hands the baton on. It needs the baton.
-func (s *sqliteEngine) job(f func(link) error) (*group, error) {
+func (s *sqliteEngine) job(ctx context.Context, f func(link) error) (*group, error) {
 	if s.group == nil {
-		if err := s.begin(); err != nil {
-			s.baton.refuse(err) // they have waited as long as we did
+		if err := s.begin(ctx); err != nil {
+			switch {
+			case ctx.Err() == nil:
+				s.baton.refuse(err) // they have waited as long as we did
+			case !s.baton.waited():
+				s.wanted = time.Time{}
+			}
 			s.pass()
 			return nil, err
 		}
@@ -89,11 +95,11 @@ func (s *sqliteEngine) job(f func(link) error) (*group, error) {
 	return g, nil
 }
 
-func (s *sqliteEngine) begin() error {
+func (s *sqliteEngine) begin(ctx context.Context) error {
 	if err := s.db.check("begin"); err != nil {
 		return err
 	}
-	if err := faulty(s.lock()); err != nil {
+	if err := faulty(s.lock(ctx)); err != nil {
 		return err
 	}
 	s.group = &group{done: make(chan struct{})}
@@ -110,19 +116,27 @@ const (
 	sqlitePause    = 2 * time.Millisecond
 )
 
-// lock begins a transaction that may write.
-func (s *sqliteEngine) lock() error {
+// lock begins a transaction that may write. A caller who leaves hands the waiting on, and whoever goes on with it waits for the rest of the
+// time.
+func (s *sqliteEngine) lock(ctx context.Context) error {
 	now := time.Now()
+	if s.wanted.IsZero() {
+		s.wanted = now
+	}
 	if now.Sub(s.since) > sqliteStint {
 		if s.busy {
 			time.Sleep(sqlitePause)
 		}
 		s.since = now
 	}
-	for end := now.Add(s.patience); ; {
+	for end := s.wanted.Add(s.patience); ; {
 		err := s.writer.run(sqliteBegin)
 		if err == nil || !isBusy(err) || !time.Now().Before(end) {
+			s.wanted = time.Time{}
 			return err
+		}
+		if ctx.Err() != nil {
+			return gaveUp(ctx)
 		}
 		time.Sleep(time.Duration(time.Now().UnixNano()) % (2 * sqliteAgain)) // uneven, so as not to keep step with the other
 	}

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -309,6 +310,40 @@ func TestADatabaseLockedByAnotherProcessIsAnOutageForAllWhoWait(t *testing.T) {
 		return db.Tenant("avengers").Read(t.Context(), func(tx store.Tx) error { _, err := notes.Owned(tx, "tony"); return err })
 	}))
 	ok(t, db.Tenant("avengers").Write(t.Context(), note("a")))
+}
+
+func TestACallerWhoLeavesDoesNotWaitForAnotherProcess(t *testing.T) {
+	url := storetest.SQLiteURL(t)
+	db, other := storetest.Open(t, url, store.Options{}), storetest.Open(t, url, store.Options{})
+	store.SetPatience(db, 2*time.Second)
+	h := db.Tenant("avengers")
+	ok(t, other.Tenant("avengers").Write(t.Context(), func(store.Tx) error {
+		for i := range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			began := time.Now()
+			if err := h.Write(ctx, note("left")); !errors.Is(err, store.ErrUnavailable) || time.Since(began) > time.Second {
+				t.Errorf("leaver %d got %v after %v", i, err, time.Since(began))
+			}
+			cancel()
+		}
+		leaver, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		gone, began := make(chan error), time.Now()
+		go func() { gone <- h.Write(leaver, note("left")) }()
+		time.Sleep(100 * time.Millisecond)
+		if err := h.Write(t.Context(), note("stayed")); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("whoever stayed got %v", err)
+		}
+		if spent := time.Since(began); spent < 1500*time.Millisecond || spent > 3*time.Second {
+			t.Errorf("whoever stayed waited %v in all", spent)
+		}
+		if err := <-gone; !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("the leaver got %v", err)
+		}
+		return nil
+	}))
+	time.Sleep(10 * time.Millisecond)
+	ok(t, h.Write(t.Context(), note("a")))
 }
 
 func TestADumpKnowsEveryTableAndColumn(t *testing.T) {
