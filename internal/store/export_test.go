@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -82,4 +84,17 @@ func RestReaders(db *DB) {
 // CreateSQLite is what Open does when it has just seen no file at path.
 func CreateSQLite(ctx context.Context, path string) (fresh bool, err error) {
 	return createSQLite(ctx, path, nil)
+}
+
+// Steps are the texts that bring an empty database of the url's engine to the schema of that number.
+func Steps(url string, number int) []string {
+	words := postgresWords()
+	if strings.HasPrefix(url, "sqlite:") {
+		words = sqliteWords()
+	}
+	texts := []string{makeMigration}
+	for _, m := range migrations(words)[:number] {
+		texts = append(texts, m.text, fmt.Sprintf("INSERT INTO migration (number, name, at) VALUES (%d, '%s', 1)", m.number, m.name))
+	}
+	return texts
 }
