@@ -16,6 +16,8 @@ var mutants = []mutant{
 		".", one("TestEN06_WhatChangesWhileAMethodIsRegisteredIsNotPassedBy")},
 	{"nothing more asked for meanwhile (EN-06)", "flows/bind.go", `if seen.decide(); seen.decision.Missing > 0 && `, `if seen.decide(); false && `,
 		".", one("TestEN06_WhatChangesWhileAMethodIsRegisteredIsNotPassedBy")},
+	{"a last skip is taken once (EN-06)", "flows/register.go", `if seen.decide(); !seen.decision.MaySkip {`, `if false {`,
+		".", one("TestEN06_OfManyTabsThatPressTheLastSkipAtOnceOneIsLetThrough")},
 	{"decision again before a password is set (EN-06)", "flows/newpassword.go", `if seen.decide(); seen.step != NewPassword {`, `if seen.decide(); false {`,
 		".", one("TestEN06_AFreezeWhileAPasswordIsChangedIsNotPassedBy")},
 	{"epoch compared (A19)", "flows/interaction.go", `acc.Epoch != a.Epoch || `, ``,
