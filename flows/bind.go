@@ -21,6 +21,14 @@ func (t *turn) bindAnswer(setup *Setup) error {
 	if err != nil {
 		return err
 	}
+	if field == "email" {
+		soon, err := t.soon(func(p Posted) bool {
+			return p.Setup != nil && p.Setup.Kind == setup.Kind && sameTyped(p.Setup.Address, t.field(field))
+		})
+		if soon {
+			return err
+		}
+	}
 	var attempt *guard.Attempt // nil where nothing can be guessed
 	if field == "code" && !again {
 		attempt, err = t.Guard.Try(t.ctx, guard.Trial{For: "code", User: t.who(), Known: t.known(), Network: t.network(), Authenticator: "setup/" + t.flow.ID})
@@ -52,6 +60,12 @@ func (t *turn) bindAnswer(setup *Setup) error {
 			t.flow.Notice = "code_sent"
 		}
 		t.flow.hidden.Setup = &next
+		if field == "email" {
+			next.Address = t.field(field)
+		}
+		if !next.Prompt.Resend.IsZero() {
+			t.posted(Posted{Setup: &next})
+		}
 		return t.commit(t.queue(bound.Messages))
 	}
 	a := bound.Authenticator
@@ -93,7 +107,7 @@ func registering(k identity.Kind) map[string]string {
 
 // bound takes an authenticator whose possession is proven.
 func (t *turn) bound(a identity.Authenticator, attempt *guard.Attempt) (err error) {
-	t.flow.hidden.Setup = nil
+	t.flow.hidden.Setup, t.flow.hidden.Posted = nil, nil
 	right := func(tx store.Tx) error {
 		if attempt == nil {
 			return nil

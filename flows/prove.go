@@ -239,6 +239,12 @@ func (t *turn) ask(choice, address string) error {
 	if !ok {
 		return errAgain
 	}
+	soon, err := t.soon(func(p Posted) bool {
+		return p.Asking != nil && p.Asking.Choice == choice && sameTyped(p.Asking.Address, address)
+	})
+	if soon {
+		return err
+	}
 	c := t.claimant(choice)
 	c.Address = address
 	ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
@@ -250,12 +256,10 @@ func (t *turn) ask(choice, address string) error {
 	asking := &Asking{Kind: m.Kind(), Choice: choice, Address: address, Prompt: prompt, State: state}
 	was := t.flow.hidden.Asking
 	again := was != nil && was.Choice == choice && !was.Prompt.Resend.IsZero()
-	if again && t.Now().Before(was.Prompt.Resend) {
-		return t.problemUntil("code", "resend_soon", was.Prompt.Resend)
-	}
 	t.flow.hidden.Asking = asking
 	sends := prompt.Shape == templates.AskCode && !prompt.Resend.IsZero()
 	if sends {
+		t.posted(Posted{Asking: asking})
 		switch {
 		case again && t.flow.Kind == Reset:
 			t.flow.Notice = "code_perhaps_sent" // whether it was is for the address' owner alone
