@@ -113,7 +113,7 @@ func (t *turn) reset(next string) error {
 	case errors.Is(err, directory.ErrNotAllowed):
 		t.flow.Dead = true
 		return t.withdraw(func(tx store.Tx) error {
-			return t.Journal.Record(tx, t.event("reset.refused", map[string]string{"reason": "directory"}))
+			return t.Journal.Record(tx, t.event(audit.ResetRefused, map[string]string{"reason": "directory"}))
 		})
 	case err != nil && errors.Is(err, directory.ErrUnavailable) && !errors.Is(err, directory.ErrOutcomeUnknown):
 		if err := t.withdraw(nil); err != nil {
@@ -143,7 +143,7 @@ func (t *turn) reset(next string) error {
 		if err := t.tellAdministrators(tx); err != nil {
 			return err
 		}
-		return t.Journal.Record(tx, t.event("reset.done", nil))
+		return t.Journal.Record(tx, t.event(audit.ResetDone, nil))
 	}, nil)
 }
 
@@ -245,7 +245,7 @@ func (t *turn) change(old, next string) error {
 		if err := t.tell(tx, "password_changed", func(l templates.Letter) templates.Mail { return templates.PasswordChanged{Letter: l} }); err != nil {
 			return err
 		}
-		return t.Journal.Record(tx, t.event("password.changed", nil))
+		return t.Journal.Record(tx, t.event(audit.PasswordChanged, nil))
 	}, func(tx store.Tx) error {
 		if t.flow.Kind == Manage {
 			return t.continueSession(tx, own)
