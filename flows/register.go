@@ -70,7 +70,8 @@ func (t *turn) replaces() string {
 	return ""
 }
 
-// addable are the kinds the user may add by her own wish.
+// addable are the kinds the user may add by her own wish: those she has not got before the others, and the strongest of each first. The first
+// is what the page has chosen already.
 func (t *turn) addable() []identity.Kind {
 	_, rule := t.Policy.Effective(t.user)
 	var kinds []identity.Kind
@@ -81,6 +82,15 @@ func (t *turn) addable() []identity.Kind {
 			}
 		}
 	}
+	had := func(k identity.Kind) int {
+		if slices.ContainsFunc(t.held, func(a identity.Authenticator) bool {
+			return a.Kind == k && !a.Suspended && !t.void(a) && a.ID != t.replaces()
+		}) {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(kinds, func(a, b identity.Kind) int { return had(a) - had(b) })
 	return kinds
 }
 
