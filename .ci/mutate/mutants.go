@@ -40,7 +40,7 @@ var mutants = []mutant{
 		".", one("TestF03_WhatEndsWhileAPasswordIsSetStaysEnded")},
 	{"a used code is a try (A16)", "flows/prove.go", `if !errors.Is(err, method.ErrRejected) { //`, `if true { //`,
 		".", one("TestA16_A15_AUsedCodeComesAtTheCostOfATry")},
-	{"leaving early is a try (A16)", "flows/password.go", `_ = attempt.GiveBack(t.ctx)`, `_ = attempt.GiveBack(context.WithoutCancel(t.ctx))`,
+	{"leaving early is a try (A16)", "flows/answer.go", `back := attempt.GiveBack(t.ctx)`, `back := attempt.GiveBack(context.WithoutCancel(t.ctx))`,
 		".", one("TestA16_LeavingEarlyIsNoGuessForNothing")},
 	{"what counts is in the journal (LG-01)", "flows/answer.go", `noted != nil && !errors.Is(noted, store.ErrChanged) || f == nil {`, `noted != nil || f == nil {`,
 		".", one("TestLG01_WhatCountsIsInTheJournalWhateverBecomesOfItsFlow")},
