@@ -23,12 +23,22 @@ func (p *Plugin) Backup(ctx context.Context, w io.Writer, progress func(records 
 	return done.Records, err
 }
 
-// Restore fills the empty database of a configuration with a backup, and returns how many records that is and when it was made. It refuses,
-// before it writes, a file that is not whole, is of another version or was made with another key ring, and a database that holds records.
-// Every session, code and token has ended then: users sign in anew.
-func Restore(ctx context.Context, c *Config, file io.ReadSeeker, progress func(records int64), options ...Option) (records int64, made time.Time, err error) {
+// Restored is what came back of a backup.
+type Restored struct {
+	Made        time.Time `json:"made"` // what was done after it is undone: the file knows nothing of it
+	Records     int64     `json:"records"`
+	Users       int64     `json:"users"` // of embedded directories; where users live elsewhere they are as they are there
+	Methods     int64     `json:"methods"`
+	SigningKeys int64     `json:"signing_keys"`
+}
+
+// Restore fills the empty database of a configuration with a backup. It refuses, before it writes, a file that is not whole, is of another
+// version or was made with another key ring, and a database that holds records. Every session, code and token has ended then: users sign in
+// anew. What was deleted or stopped after the backup was made comes back, and is for the operator to do again.
+func Restore(ctx context.Context, c *Config, file io.ReadSeeker, progress func(records int64), options ...Option) (Restored, error) {
+	var none Restored
 	if err := c.Check(); err != nil {
-		return 0, made, err
+		return none, err
 	}
 	p := &Plugin{given: map[string]directory.Directory{}, now: time.Now}
 	for _, o := range options {
@@ -36,14 +46,14 @@ func Restore(ctx context.Context, c *Config, file io.ReadSeeker, progress func(r
 	}
 	path, err := keyringPath(c)
 	if err != nil {
-		return 0, made, err
+		return none, err
 	}
 	ring, err := secret.OpenRing(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return 0, made, fmt.Errorf("keyring %s is missing: put back the one that was kept apart from the backup", path)
+		return none, fmt.Errorf("keyring %s is missing: put back the one that was kept apart from the backup", path)
 	}
 	if err != nil {
-		return 0, made, fmt.Errorf("keyring: %w", err)
+		return none, fmt.Errorf("keyring: %w", err)
 	}
 	done, err := backup.Restore(ctx, func() (*store.DB, error) {
 		p.db, err = store.Open(ctx, c.Database, store.Options{Now: p.now, Fault: p.fault})
@@ -53,17 +63,18 @@ func Restore(ctx context.Context, c *Config, file io.ReadSeeker, progress func(r
 		defer p.db.Close()
 	}
 	if err != nil {
-		return 0, made, err
+		return none, err
 	}
+	back := Restored{Made: done.Made, Records: done.Records, Users: done.Tables["local_user"], Methods: done.Tables["authenticator"], SigningKeys: done.Tables["signing_key"]}
 	for name := range c.Tenants {
 		h := p.db.Tenant(name)
 		e := audit.Event{Name: audit.OperatorRestored, Actor: "operator", Detail: map[string]string{"since": done.Made.Format(time.RFC3339)}}
 		err := h.Write(ctx, func(tx store.Tx) error { return audit.New(h, audit.Options{Ring: ring}).Record(tx, e) })
 		if err != nil {
-			return done.Records, done.Made, fmt.Errorf("all is restored, but the journal of %s does not say so: %w", name, err)
+			return back, fmt.Errorf("all is restored, but the journal of %s does not say so: %w", name, err)
 		}
 	}
-	return done.Records, done.Made, nil
+	return back, nil
 }
 
 // keyringPath is where the key ring is.

@@ -150,3 +150,26 @@ func TestTheWordsOfAChangeFitIt(t *testing.T) {
 		t.Error("no way to sign in anew")
 	}
 }
+
+// What is chosen already on the page of methods is one that she has not got, as long as there is one.
+func TestAMethodThatIsMissingIsChosenFirst(t *testing.T) {
+	h := open(t)
+	b := h.browser()
+	b.register("ironman")
+	chosen := func(want string) {
+		t.Helper()
+		b.manage("action", "add")
+		m := regexp.MustCompile(`<input[^>]*name="choose"[^>]*value="(\w+)"[^>]* checked>`).FindStringSubmatch(b.last.body)
+		if len(m) != 2 || m[1] != want {
+			t.Errorf("chosen is %q, not %q, on %s %q", m, want, b.last.h1(), first(b.last.body, `(?s)(<fieldset.*</fieldset>)`))
+		}
+	}
+	chosen("email") // beside the app
+	h.clock.Advance(time.Minute)
+	b.addEmail("tony@home.example", 1)
+	chosen("totp") // she has both, and it is the stronger one
+	h.press(linkOf(h.await(1, func(m mail) bool { return m.to == "tony@stark.example" && strings.Contains(m.text, "t•••@home") })))
+	b.authorize()
+	b.password("ironman", password)
+	chosen("email") // hers was stopped
+}

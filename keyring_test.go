@@ -205,7 +205,7 @@ func TestF13_AKeyringThatLacksAKeyInUseIsRefused(t *testing.T) {
 		}
 		cfg := *h.cfg
 		cfg.Database = "sqlite:" + t.TempDir() + "/new.db"
-		if _, _, err := sparekey.Restore(t.Context(), &cfg, bytes.NewReader(file), nil); !errors.Is(err, backup.ErrKey) || !strings.Contains(err.Error(), old[0].ID) {
+		if _, err := sparekey.Restore(t.Context(), &cfg, bytes.NewReader(file), nil); !errors.Is(err, backup.ErrKey) || !strings.Contains(err.Error(), old[0].ID) {
 			t.Errorf("a backup that needs the key is restored: %v", err)
 		}
 		if err := os.WriteFile(path, both, 0o600); err != nil {

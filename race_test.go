@@ -16,10 +16,15 @@ import (
 // fifty calls f fifty times at once and counts how often it says yes.
 func fifty(t *testing.T, f func(i int) bool) int {
 	t.Helper()
+	return atOnce(50, f)
+}
+
+// atOnce calls f n times at once and counts how often it says yes.
+func atOnce(n int, f func(i int) bool) int {
 	var yes atomic.Int32
 	var all sync.WaitGroup
 	start := make(chan struct{})
-	for i := range 50 {
+	for i := range n {
 		all.Go(func() {
 			<-start
 			if f(i) {

@@ -132,7 +132,7 @@ func tour(t *testing.T, h *house, prepare func(*browser)) {
 	s.post("action", "sign_out")
 	n := h.browser()
 	prepare(n)
-	n.get(notMeLink.FindString(h.await(1, subject("deleted")).text))
+	n.get(notMeLink.FindString(h.await(1, to("tony@stark.example", "deleted")).text))
 	if n.post("action", "not_me"); n.last.status != http.StatusOK {
 		t.Fatalf("“This wasn’t me” answers %d %s", n.last.status, n.last.h1())
 	}

@@ -33,7 +33,7 @@ func (h *house) moveTo(database string, file []byte) {
 	h.t.Helper()
 	h.close()
 	h.cfg.Database = database
-	if _, _, err := sparekey.Restore(h.t.Context(), h.cfg, bytes.NewReader(file), nil, sparekey.WithClock(h.clock.Now)); err != nil {
+	if _, err := sparekey.Restore(h.t.Context(), h.cfg, bytes.NewReader(file), nil, sparekey.WithClock(h.clock.Now)); err != nil {
 		h.t.Fatal(err)
 	}
 	h.restart()
@@ -107,7 +107,7 @@ func TestF12_ABackupIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		c := cfg
 		path := filepath.Join(t.TempDir(), "new.db")
 		c.Database = "sqlite:" + path
-		_, _, err := sparekey.Restore(t.Context(), &c, bytes.NewReader(file), nil)
+		_, err := sparekey.Restore(t.Context(), &c, bytes.NewReader(file), nil)
 		return path, err
 	}
 	t.Run("the key ring is another", func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestF12_ABackupIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		}
 		c := cfg
 		c.Database = "sqlite:" + path
-		if _, _, err := sparekey.Restore(t.Context(), &c, bytes.NewReader(file), nil); !errors.Is(err, store.ErrNotEmpty) {
+		if _, err := sparekey.Restore(t.Context(), &c, bytes.NewReader(file), nil); !errors.Is(err, store.ErrNotEmpty) {
 			t.Error(err)
 		}
 	})

@@ -157,8 +157,26 @@ type walk struct {
 	app      string // what the page of choices calls her app
 	mail     string // and her address
 	resend   time.Time
-	over     time.Time // of the code
+	over     time.Time       // of the code
+	sent     map[string]sent // to addresses that she has left
 	until    time.Time
+}
+
+// sent is a code that was mailed.
+type sent struct {
+	code         string
+	resend, over time.Time
+}
+
+// left goes from a code: it is met again by whoever types its address again before another may be sent.
+func (w *walk) left() {
+	if w.step == atMail {
+		if w.sent == nil {
+			w.sent = map[string]sent{}
+		}
+		w.sent[strings.ToLower(w.address)] = sent{w.code, w.resend, w.over}
+	}
+	w.code = ""
 }
 
 func (h *armoury) walk(b *browser, whose *soul, login string) *walk {
@@ -203,7 +221,7 @@ func (h *armoury) answer(w *walk, form url.Values, solved bool) (set string) {
 		w.step = atWhat
 	case atWhat:
 		if action == "back" {
-			w.step, w.named, w.who = atName, false, nil
+			w.step, w.named, w.who, w.sent = atName, false, nil, nil
 			return ""
 		}
 		if what := form.Get("what"); what != "forgot" && what != "locked" {
@@ -233,7 +251,8 @@ func (h *armoury) prove(w *walk, form url.Values, action string) {
 	case "back":
 		switch {
 		case w.step == atMail:
-			w.step, w.code = atAddress, "" // and what was sent is good for nothing
+			w.left()
+			w.step = atAddress
 		case len(w.proven) > 0: // with a proof given there is no way back from the only choice that is left
 		case w.step == atChoose:
 			w.step = atWhat
@@ -242,7 +261,8 @@ func (h *armoury) prove(w *walk, form url.Values, action string) {
 		}
 		return
 	case "other":
-		w.step, w.code = atChoose, ""
+		w.left()
+		w.step = atChoose
 		return
 	case "different_account": // that is for signing in
 		return
@@ -285,6 +305,10 @@ func (h *armoury) prove(w *walk, form url.Values, action string) {
 
 // mail notes that a code goes out, to whom it may concern.
 func (h *armoury) mail(w *walk) {
+	if s := w.sent[strings.ToLower(w.address)]; h.clock.Now().Before(s.resend) {
+		w.code, w.resend, w.over = s.code, s.resend, s.over
+		return
+	}
 	w.code, w.resend, w.over = "", h.clock.Now().Add(10*time.Second), h.clock.Now().Add(5*time.Minute)
 	if w.address == w.who.address {
 		w.who.mailed++
@@ -294,7 +318,7 @@ func (h *armoury) mail(w *walk) {
 
 // gate is one proof more; with enough of them the password may be chosen.
 func (h *armoury) gate(w *walk, kind string) {
-	w.proven = append(w.proven, kind)
+	w.proven, w.sent = append(w.proven, kind), nil
 	switch {
 	case len(w.proven) >= w.who.need && w.unlock:
 		w.step = atOpen

@@ -21,6 +21,14 @@ func (t *turn) bindAnswer(setup *Setup) error {
 	if err != nil {
 		return err
 	}
+	if field == "email" {
+		soon, err := t.soon(func(p Posted) bool {
+			return p.Setup != nil && p.Setup.Kind == setup.Kind && sameTyped(p.Setup.Address, t.field(field))
+		})
+		if soon {
+			return err
+		}
+	}
 	var attempt *guard.Attempt // nil where nothing can be guessed
 	if field == "code" && !again {
 		attempt, err = t.Guard.Try(t.ctx, guard.Trial{For: "code", User: t.who(), Known: t.known(), Network: t.network(), Authenticator: "setup/" + t.flow.ID})
@@ -39,10 +47,11 @@ func (t *turn) bindAnswer(setup *Setup) error {
 	case errors.Is(err, method.ErrRejected):
 		return t.bindRejected(setup, field, attempt, err)
 	case err != nil:
-		if attempt != nil {
-			_ = attempt.GiveBack(t.ctx)
+		err = fmt.Errorf("bind %s: %w", setup.Kind, err)
+		if attempt == nil {
+			return err
 		}
-		return fmt.Errorf("bind %s: %w", setup.Kind, err)
+		return t.uncompared(attempt, err, registering(setup.Kind))
 	case !bound.Done:
 		next := *setup
 		next.At, next.Prompt, next.State = setup.At+1, bound.Prompt, bound.State
@@ -51,6 +60,12 @@ func (t *turn) bindAnswer(setup *Setup) error {
 			t.flow.Notice = "code_sent"
 		}
 		t.flow.hidden.Setup = &next
+		if field == "email" {
+			next.Address = t.field(field)
+		}
+		if !next.Prompt.Resend.IsZero() {
+			t.posted(Posted{Setup: &next})
+		}
 		return t.commit(t.queue(bound.Messages))
 	}
 	a := bound.Authenticator
@@ -78,24 +93,21 @@ func (t *turn) bindField(setup *Setup, again bool) (string, error) {
 
 // bindRejected says why an answer was not taken. A wrong code is a wrong proof: it is counted and journalled.
 func (t *turn) bindRejected(setup *Setup, field string, attempt *guard.Attempt, err error) error {
-	key := "problem.wrong_code"
-	var why *method.Rejection
-	if errors.As(err, &why) {
-		key = why.Key
-	}
-	t.flow.Problem = templates.Problem{Field: field, Key: key}
+	t.flow.Problem = templates.Problem{Field: field, Key: rejection(err)}
 	if attempt == nil {
 		return t.commit(nil)
 	}
-	if err := attempt.Wrong(t.ctx); err != nil {
-		return err
-	}
-	return t.journalled(audit.ProofWrong, map[string]string{"kind": string(setup.Kind), "purpose": "register"})
+	return t.missed(attempt, registering(setup.Kind))
+}
+
+// registering is the detail of an event about a code that binds.
+func registering(k identity.Kind) map[string]string {
+	return map[string]string{"kind": string(k), "purpose": "register"}
 }
 
 // bound takes an authenticator whose possession is proven.
 func (t *turn) bound(a identity.Authenticator, attempt *guard.Attempt) (err error) {
-	t.flow.hidden.Setup = nil
+	t.flow.hidden.Setup, t.flow.hidden.Posted = nil, nil
 	right := func(tx store.Tx) error {
 		if attempt == nil {
 			return nil
@@ -148,7 +160,7 @@ func (t *turn) stage(a identity.Authenticator, right func(store.Tx) error) error
 			if err := t.tellChange(tx, "method_added", bound, identity.Authenticator{}); err != nil {
 				return err
 			}
-			if err := t.Journal.Record(tx, t.event("method.bound", map[string]string{"kind": string(a.Kind)})); err != nil {
+			if err := t.Journal.Record(tx, t.event(audit.MethodBound, map[string]string{"kind": string(a.Kind)})); err != nil {
 				return err
 			}
 		}

@@ -156,7 +156,7 @@ func (t *turn) enter(tx store.Tx) error {
 	t.flow.Done, t.flow.hidden = true, hidden{}
 	t.flow.Outcome = &identity.Authentication{Session: s.ID, User: s.User, Subject: s.Subject, Epoch: s.Epoch, At: s.At, Proofs: s.Proofs, AMR: s.AMR, Request: t.flow.Request}
 	t.again = true
-	return t.Journal.Record(tx, t.event("sign_in.ok", map[string]string{"kinds": strings.Join(s.AMR, ",")}))
+	return t.Journal.Record(tx, t.event(audit.SignInOK, map[string]string{"kinds": strings.Join(s.AMR, ",")}))
 }
 
 // provenAt is auth_time: when the first factor was proven last.
@@ -251,7 +251,7 @@ func (t *turn) unlock() error {
 		if err := t.tell(tx, "account_unlocked", func(l templates.Letter) templates.Mail { return templates.AccountUnlocked{Letter: l} }); err != nil {
 			return err
 		}
-		return t.Journal.Record(tx, t.event("unlock.done", nil))
+		return t.Journal.Record(tx, t.event(audit.UnlockDone, nil))
 	})
 }
 

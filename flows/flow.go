@@ -60,6 +60,7 @@ type hidden struct {
 	Asking *Asking                  `json:"asking,omitempty"`
 	Setup  *Setup                   `json:"setup,omitempty"`
 	Staged []identity.Authenticator `json:"staged,omitempty"` // proven, not yet committed
+	Posted []Posted                 `json:"posted,omitempty"` // whose codes were sent only just now
 }
 
 // Kind is what a flow is for.
@@ -97,13 +98,14 @@ type Asking struct {
 
 // Setup is the registration of one method under way.
 type Setup struct {
-	Kind   identity.Kind    `json:"kind"`
-	Intro  bool             `json:"intro,omitempty"` // it has an introduction: screen 0
-	At     int              `json:"at"`              // which screen
-	Prompt templates.Prompt `json:"prompt"`
-	State  method.State     `json:"state,omitempty"`
-	First  templates.Prompt `json:"first"` // where Back leads
-	Start  method.State     `json:"start,omitempty"`
+	Kind    identity.Kind    `json:"kind"`
+	Address string           `json:"address,omitempty"` // typed
+	Intro   bool             `json:"intro,omitempty"`   // it has an introduction: screen 0
+	At      int              `json:"at"`                // which screen
+	Prompt  templates.Prompt `json:"prompt"`
+	State   method.State     `json:"state,omitempty"`
+	First   templates.Prompt `json:"first"` // where Back leads
+	Start   method.State     `json:"start,omitempty"`
 }
 
 // purpose is the question this flow puts to policy.
@@ -127,7 +129,7 @@ func (f *Flow) prove(p identity.Proof) {
 			kept = append(kept, old)
 		}
 	}
-	f.Proofs, f.hidden.Asking = append(kept, p), nil
+	f.Proofs, f.hidden.Asking, f.hidden.Posted = append(kept, p), nil, nil
 }
 
 // unproven reports whether this is a sign-in at which nothing has been proven yet.

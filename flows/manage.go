@@ -3,6 +3,7 @@ package flows
 import (
 	"fmt"
 
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/templates"
@@ -50,7 +51,7 @@ func (t *turn) bindManaged(a identity.Authenticator, right func(store.Tx) error)
 		if err := right(tx); err != nil {
 			return err
 		}
-		event, name, old := "method_added", "method.bound", identity.Authenticator{}
+		event, name, old := "method_added", audit.MethodBound, identity.Authenticator{}
 		if task.ID != "" {
 			if t.below(task.ID, a) {
 				return errAgain // the policy's minimum holds, whatever was offered
@@ -59,7 +60,7 @@ func (t *turn) bindManaged(a identity.Authenticator, right func(store.Tx) error)
 			if old, err = t.drop(tx, task.ID); err != nil {
 				return err
 			}
-			event, name, a.Default = "method_changed", "method.changed", old.Default
+			event, name, a.Default = "method_changed", audit.MethodChanged, old.Default
 		}
 		bound, err := t.Accounts.Bind(tx, t.flow.User, a)
 		if err != nil {
@@ -113,7 +114,7 @@ func (t *turn) actDelete() error {
 		if err := t.tellChange(tx, "method_removed", old, old); err != nil {
 			return err
 		}
-		return t.Journal.Record(tx, t.event("method.unbound", map[string]string{"kind": string(old.Kind)}))
+		return t.Journal.Record(tx, t.event(audit.MethodUnbound, map[string]string{"kind": string(old.Kind)}))
 	})
 }
 
@@ -128,7 +129,7 @@ func (t *turn) manage(deed func(store.Tx) error) error {
 			if err := t.Accounts.Prefer(tx, t.flow.User, t.flow.Task.ID); err != nil {
 				return err
 			}
-			return t.Journal.Record(tx, t.event("method.preferred", nil))
+			return t.Journal.Record(tx, t.event(audit.MethodPreferred, nil))
 		})
 	case "":
 		t.flow.Done = true

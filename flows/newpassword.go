@@ -113,7 +113,7 @@ func (t *turn) reset(next string) error {
 	case errors.Is(err, directory.ErrNotAllowed):
 		t.flow.Dead = true
 		return t.withdraw(func(tx store.Tx) error {
-			return t.Journal.Record(tx, t.event("reset.refused", map[string]string{"reason": "directory"}))
+			return t.Journal.Record(tx, t.event(audit.ResetRefused, map[string]string{"reason": "directory"}))
 		})
 	case err != nil && errors.Is(err, directory.ErrUnavailable) && !errors.Is(err, directory.ErrOutcomeUnknown):
 		if err := t.withdraw(nil); err != nil {
@@ -143,7 +143,7 @@ func (t *turn) reset(next string) error {
 		if err := t.tellAdministrators(tx); err != nil {
 			return err
 		}
-		return t.Journal.Record(tx, t.event("reset.done", nil))
+		return t.Journal.Record(tx, t.event(audit.ResetDone, nil))
 	}, nil)
 }
 
@@ -189,6 +189,7 @@ func (t *turn) change(old, next string) error {
 		return t.throttled(err, "old")
 	}
 	flow, user := t.flow.ID, t.flow.User
+	detail := map[string]string{"kind": string(identity.Password), "purpose": "change"}
 	err = t.commit(func(tx store.Tx) error {
 		if t.flow.Kind == Manage {
 			s, err := t.Sessions.Current(tx, t.r)
@@ -202,8 +203,7 @@ func (t *turn) change(old, next string) error {
 		return t.intend(tx)
 	})
 	if err != nil {
-		_ = attempt.GiveBack(t.ctx)
-		return t.unsent(err)
+		return t.uncompared(attempt, t.unsent(err), detail)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), setTimeout)
 	defer cancel()
@@ -214,8 +214,11 @@ func (t *turn) change(old, next string) error {
 	case errors.Is(err, directory.ErrWrongPassword):
 		counted := attempt.Wrong(t.ctx) // whatever comes of it, the intent must go
 		t.flow.Problem = templates.Problem{Field: "old", Key: "problem.wrong_current"}
-		wrong := t.event(audit.ProofWrong, map[string]string{"kind": string(identity.Password), "purpose": "change"})
-		return errors.Join(counted, t.withdraw(func(tx store.Tx) error { return t.Journal.Record(tx, wrong) }))
+		err := t.withdraw(func(tx store.Tx) error { return t.Journal.Record(tx, t.event(audit.ProofWrong, detail)) })
+		if errors.Is(err, store.ErrChanged) { // somebody has settled the intent
+			err = errors.Join(err, t.journalled(audit.ProofWrong, detail))
+		}
+		return errors.Join(counted, err)
 	case errors.As(err, &refused):
 		_ = attempt.GiveBack(t.ctx)
 		t.flow.Problem = templates.Problem{Field: "new", Key: "problem.directory_" + string(refused.Reason)}
@@ -242,7 +245,7 @@ func (t *turn) change(old, next string) error {
 		if err := t.tell(tx, "password_changed", func(l templates.Letter) templates.Mail { return templates.PasswordChanged{Letter: l} }); err != nil {
 			return err
 		}
-		return t.Journal.Record(tx, t.event("password.changed", nil))
+		return t.Journal.Record(tx, t.event(audit.PasswordChanged, nil))
 	}, func(tx store.Tx) error {
 		if t.flow.Kind == Manage {
 			return t.continueSession(tx, own)

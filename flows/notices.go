@@ -37,7 +37,9 @@ func (s stoppable) password() bool {
 // mailbox is where a user can be reached.
 type mailbox struct {
 	address string
-	of      string // the authenticator whose address it is; empty: the directory's own, or one that has just gone
+	of      string    // the authenticator whose address it is; empty: the directory's own, or one that has just gone
+	since   time.Time // when that was bound; zero: the directory's own
+	told    bool      // hears of a change, and is given no power over it
 }
 
 // letter is what every mail of a flow carries.
@@ -55,7 +57,7 @@ func (f *Flows) letter(u directory.User, where string) templates.Letter {
 }
 
 // alert queues a notice of a change to every mailbox, each with a "This wasn’t me" link of its own, good for 72 hours; of all of them one
-// is good, once. The address of a method that is new itself hears of it without one: it may be a thief's.
+// is good, once. The address of a method that is new itself hears of it without one: it may be a thief's; and so may one that went (heard).
 func (f *Flows) alert(tx store.Tx, u directory.User, lang string, a stoppable, to []mailbox, l templates.Letter, mail func(templates.Letter) templates.Mail) error {
 	a.At = tx.Now() // the very time of what was bound in this transaction: none of it is older
 	tokens := make([]string, len(to))
@@ -64,7 +66,7 @@ func (f *Flows) alert(tx store.Tx, u directory.User, lang string, a stoppable, t
 		a.Beside = append(a.Beside, secret.Digest(tokens[i]))
 	}
 	for i, m := range to {
-		if l.NotMe = ""; m.of == "" || m.of != a.Authenticator {
+		if l.NotMe = ""; !m.told && (m.of == "" || m.of != a.Authenticator) {
 			a.Via, l.NotMe = m.of, f.absolute("/not-me", tokens[i])
 			if err := f.alarms.Add(tx, a.Beside[i], string(a.User), f.Now().Add(notMeLasts), a); err != nil {
 				return err
@@ -120,7 +122,7 @@ func (f *Flows) mailboxes(tx store.Tx, u directory.User) ([]mailbox, error) {
 	list := another(nil, mailbox{address: u.Email})
 	for _, a := range held {
 		if !a.Suspended { // it may be a thief's: nothing goes there, least of all a link
-			list = another(list, mailbox{f.address(a), a.ID})
+			list = another(list, mailbox{address: f.address(a), of: a.ID, since: a.BoundAt})
 		}
 	}
 	return list, nil
@@ -146,7 +148,7 @@ func (f *Flows) address(a identity.Authenticator) string {
 }
 
 // tellChange tells every address of a change of security info, with a link that stops it. gone is the authenticator that has just gone, if
-// any, whose address hears of it too, by a link that is good: it may be its owner's only one, whoever deleted it.
+// any, whose address hears of it too (SECURITY EN-05).
 func (t *turn) tellChange(tx store.Tx, event string, a, gone identity.Authenticator) error {
 	if !t.decision.Notify {
 		return nil
@@ -156,7 +158,7 @@ func (t *turn) tellChange(tx store.Tx, event string, a, gone identity.Authentica
 		return err
 	}
 	if !gone.Suspended {
-		to = another(to, mailbox{address: t.address(gone)})
+		to = another(to, mailbox{address: t.address(gone), told: t.heard(to, gone)})
 	}
 	return t.alert(tx, t.user, t.flow.Lang, stoppable{User: t.flow.User, Authenticator: a.ID, Event: event}, to, t.letter(), func(l templates.Letter) templates.Mail {
 		switch event {
@@ -167,6 +169,14 @@ func (t *turn) tellChange(tx store.Tx, event string, a, gone identity.Authentica
 		}
 		return templates.MethodRemoved{Letter: l, Kind: string(a.Kind), Label: a.Label}
 	})
+}
+
+// heard reports whether one of the mailboxes is at least as surely the user's as the address that has just gone: the directory's own, one bound
+// earlier, or one that has been there for longer than the link of its own notice was good. Then the address that went needs no link, and a
+// mailbox that was given up, perhaps because somebody else reads it, keeps no power over the account. Where none is, it gets one: whoever
+// deleted it may have put his own there just before.
+func (t *turn) heard(to []mailbox, gone identity.Authenticator) bool {
+	return slices.ContainsFunc(to, func(m mailbox) bool { return m.since.Before(gone.BoundAt) || t.Now().Sub(m.since) > notMeLasts })
 }
 
 // tellAdministrators tells the tenant's other administrators that one of them reset the password (SECURITY RS-10).

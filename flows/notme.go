@@ -137,7 +137,7 @@ func (f *Flows) stop(r *http.Request) (stoppable, error) {
 		if err := f.send(tx, user, f.Brand.language(), templates.NotMeActed{Letter: l, What: a.Value.Event}, to...); err != nil {
 			return err
 		}
-		return f.Journal.Record(tx, audit.Event{Name: "not_me", User: string(a.Value.User), Network: web.Network(r), Detail: map[string]string{"kind": a.Value.Event}})
+		return f.Journal.Record(tx, audit.Event{Name: audit.NotMe, User: string(a.Value.User), Network: web.Network(r), Detail: map[string]string{"kind": a.Value.Event}})
 	})
 }
 

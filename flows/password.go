@@ -92,19 +92,16 @@ func (t *turn) actPassword() error {
 	if err == nil && t.flow.Decoy {
 		err = method.ErrRejected
 	}
+	detail := map[string]string{"kind": string(identity.Password)}
 	switch {
 	case errors.Is(err, method.ErrRejected):
-		if err := attempt.Wrong(t.ctx); err != nil {
-			return err
-		}
 		t.flow.Problem = templates.Problem{Field: "password", Key: "problem.wrong_password"}
 		if t.flow.Kind == Manage {
 			t.flow.Problem.Key = "problem.wrong_current" // she typed no user name
 		}
-		return t.journalled(audit.ProofWrong, map[string]string{"kind": string(identity.Password)})
+		return t.missed(attempt, detail)
 	case err != nil:
-		_ = attempt.GiveBack(t.ctx)
-		return fmt.Errorf("verify password: %w", err)
+		return t.uncompared(attempt, fmt.Errorf("verify password: %w", err), detail)
 	}
 	t.flow.Due = result.Due
 	unread := t.flow.unproven()
@@ -126,7 +123,7 @@ func (t *turn) actPassword() error {
 		if err := t.renewSession(tx); err != nil {
 			return err
 		}
-		return t.Journal.Record(tx, t.event("proof.ok", map[string]string{"kind": string(identity.Password)}))
+		return t.Journal.Record(tx, t.event(audit.ProofOK, detail))
 	})
 	attempt.Undone(t.ctx, err)
 	return err

@@ -239,6 +239,12 @@ func (t *turn) ask(choice, address string) error {
 	if !ok {
 		return errAgain
 	}
+	soon, err := t.soon(func(p Posted) bool {
+		return p.Asking != nil && p.Asking.Choice == choice && sameTyped(p.Asking.Address, address)
+	})
+	if soon {
+		return err
+	}
 	c := t.claimant(choice)
 	c.Address = address
 	ctx, cancel := context.WithTimeout(t.ctx, askTimeout)
@@ -250,12 +256,10 @@ func (t *turn) ask(choice, address string) error {
 	asking := &Asking{Kind: m.Kind(), Choice: choice, Address: address, Prompt: prompt, State: state}
 	was := t.flow.hidden.Asking
 	again := was != nil && was.Choice == choice && !was.Prompt.Resend.IsZero()
-	if again && t.Now().Before(was.Prompt.Resend) {
-		return t.problemUntil("code", "resend_soon", was.Prompt.Resend)
-	}
 	t.flow.hidden.Asking = asking
 	sends := prompt.Shape == templates.AskCode && !prompt.Resend.IsZero()
 	if sends {
+		t.posted(Posted{Asking: asking})
 		switch {
 		case again && t.flow.Kind == Reset:
 			t.flow.Notice = "code_perhaps_sent" // whether it was is for the address' owner alone
@@ -303,15 +307,13 @@ func (t *turn) verify(asking *Asking) error {
 	if err == nil && t.flow.Decoy {
 		err = method.ErrRejected
 	}
+	detail := map[string]string{"kind": string(asking.Kind)}
 	switch {
 	case errors.Is(err, method.ErrRejected):
-		if err := attempt.Wrong(t.ctx); err != nil {
-			return err
-		}
-		return t.wrong(err, asking.Kind)
+		t.flow.Problem = templates.Problem{Field: "code", Key: rejection(err)}
+		return t.missed(attempt, detail)
 	case err != nil:
-		_ = attempt.GiveBack(t.ctx)
-		return fmt.Errorf("verify %s: %w", asking.Kind, err)
+		return t.uncompared(attempt, fmt.Errorf("verify %s: %w", asking.Kind, err), detail)
 	}
 	before := *t.flow
 	t.proven(identity.Proof{Kind: asking.Kind, Authenticator: result.Authenticator, At: t.Now()})
@@ -329,36 +331,39 @@ func (t *turn) verify(asking *Asking) error {
 		if err := attempt.Right(tx); err != nil {
 			return err
 		}
-		return t.Journal.Record(tx, t.event("proof.ok", map[string]string{"kind": string(asking.Kind)}))
+		return t.Journal.Record(tx, t.event(audit.ProofOK, detail))
 	})
 	if !errors.Is(err, method.ErrRejected) { // a code that was used already stays counted
 		attempt.Undone(t.ctx, err)
 	}
-	if errors.Is(err, store.ErrChanged) {
-		// The flow moved on, or the step was spent by somebody else: for this answer both mean "used already".
-		*t.flow = before
-		if again := t.wrongUsed(); again != nil && !errors.Is(again, store.ErrChanged) {
-			return again
-		}
+	if !errors.Is(err, store.ErrChanged) {
+		return err
+	}
+	// The flow moved on, or the step was spent by somebody else: for this answer both mean "used already".
+	*t.flow = before
+	if again := t.usedUp(err, detail); again != nil && !errors.Is(again, store.ErrChanged) {
+		return again
 	}
 	return err
 }
 
-// wrong records a wrong answer and what to say of it. cause is the method's rejection, with its key.
-func (t *turn) wrong(cause error, kind identity.Kind) error {
-	key := "problem.wrong_code"
-	var why *method.Rejection
-	if errors.As(cause, &why) {
-		key = why.Key
+// usedUp tells that a right code was used already. One that counts as a try is journalled as one.
+func (t *turn) usedUp(err error, detail map[string]string) error {
+	t.flow.Problem = templates.Problem{Field: "code", Key: "problem.used_code"}
+	if !errors.Is(err, method.ErrRejected) {
+		return t.note(t.ctx, nil)
 	}
-	t.flow.Problem = templates.Problem{Field: "code", Key: key}
-	return t.journalled(audit.ProofWrong, map[string]string{"kind": string(kind)})
+	detail["reason"] = "used"
+	return t.journalled(audit.ProofWrong, detail)
 }
 
-// wrongUsed tells that a right code was used already.
-func (t *turn) wrongUsed() error {
-	t.flow.Problem = templates.Problem{Field: "code", Key: "problem.used_code"}
-	return t.note(nil)
+// rejection is the key of what a method says of an answer it did not take.
+func rejection(err error) string {
+	var why *method.Rejection
+	if errors.As(err, &why) {
+		return why.Key
+	}
+	return "problem.wrong_code"
 }
 
 // rejected turns a method's refusal of a request into words; any other error goes up.
@@ -366,12 +371,7 @@ func (t *turn) rejected(err error) error {
 	if !errors.Is(err, method.ErrRejected) {
 		return err
 	}
-	key := "problem.wrong_code"
-	var why *method.Rejection
-	if errors.As(err, &why) {
-		key = why.Key
-	}
-	t.flow.Problem = templates.Problem{Field: "email", Key: key}
+	t.flow.Problem = templates.Problem{Field: "email", Key: rejection(err)}
 	return t.commit(nil)
 }
 

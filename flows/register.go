@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/method"
 	"github.com/sparekey-id/sparekey/internal/notify"
@@ -69,7 +70,8 @@ func (t *turn) replaces() string {
 	return ""
 }
 
-// addable are the kinds the user may add by her own wish.
+// addable are the kinds the user may add by her own wish: those she has not got before the others, and the strongest of each first. The first
+// is what the page has chosen already.
 func (t *turn) addable() []identity.Kind {
 	_, rule := t.Policy.Effective(t.user)
 	var kinds []identity.Kind
@@ -80,6 +82,15 @@ func (t *turn) addable() []identity.Kind {
 			}
 		}
 	}
+	had := func(k identity.Kind) int {
+		if slices.ContainsFunc(t.held, func(a identity.Authenticator) bool {
+			return a.Kind == k && !a.Suspended && !t.void(a) && a.ID != t.replaces()
+		}) {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(kinds, func(a, b identity.Kind) int { return had(a) - had(b) })
 	return kinds
 }
 
@@ -165,18 +176,32 @@ func (t *turn) actMoreInformation() error {
 		if !t.decision.MaySkip {
 			return errAgain
 		}
-		f.Skipped = true
-		return t.advance(func(tx store.Tx) error {
-			if err := t.Accounts.Skip(tx, f.User, t.decision.Snooze); err != nil {
-				return err
-			}
-			return t.Journal.Record(tx, t.event("registration.skipped", nil))
-		})
+		return t.skip()
 	case "different_account":
 		t.forgetUser()
 		return t.commit(nil)
 	}
 	return errAgain
+}
+
+// skip puts the registration off. Whether it may be is asked once more in the transaction that counts it, of the flow as it stood: of many
+// tabs that press the last one, one is let through (SECURITY EN-06).
+func (t *turn) skip() error {
+	stood := *t.flow
+	t.flow.Skipped = true
+	return t.advance(func(tx store.Tx) error {
+		seen, err := t.meanwhile(tx, &stood)
+		if err != nil {
+			return err
+		}
+		if seen.decide(); !seen.decision.MaySkip {
+			return errAgain
+		}
+		if err := t.Accounts.Skip(tx, t.flow.User, seen.decision.Snooze); err != nil {
+			return err
+		}
+		return t.Journal.Record(tx, t.event(audit.Skipped, nil))
+	})
 }
 
 // registerBack goes one screen back without losing what was set up: the same key is shown again.

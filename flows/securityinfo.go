@@ -219,9 +219,9 @@ func (t *turn) holds(id string) (identity.Authenticator, bool) {
 // endSessions signs out here, elsewhere or everywhere. It takes no proof: ending is always safe.
 func (f *Flows) endSessions(ctx context.Context, r *http.Request, v *visit, do, id string) (here bool, err error) {
 	err = f.Store.Write(ctx, func(tx store.Tx) error {
-		name := "session.ended"
+		name := audit.SessionEnded
 		if do == "sign_out_everywhere" {
-			here, name = true, "sessions.ended"
+			here, name = true, audit.SessionsEnded
 			if err := f.Accounts.End(tx, v.user.ID); err != nil {
 				return err
 			}

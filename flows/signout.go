@@ -3,6 +3,7 @@ package flows
 import (
 	"net/http"
 
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/templates"
@@ -32,7 +33,7 @@ func (t *turn) actSignOut() error {
 		if err := t.Sessions.End(tx, s.Key); err != nil {
 			return err
 		}
-		return t.Journal.Record(tx, t.event("session.ended", nil))
+		return t.Journal.Record(tx, t.event(audit.SessionEnded, nil))
 	})
 	if err == nil {
 		t.Sessions.Expire(t.w)

@@ -297,25 +297,6 @@ func (t *turn) event(name string, detail map[string]string) audit.Event {
 	return e
 }
 
-// note writes what the next page is to say of an answer that led nowhere, and whatever f adds. The flow stands where it stood, so a right
-// answer that is given at the same moment is not lost by it.
-func (t *turn) note(f func(store.Tx) error) error {
-	if err := t.seal(t.flow); err != nil {
-		return err
-	}
-	return t.Store.Write(t.ctx, func(tx store.Tx) error {
-		if err := t.shelf.Note(tx, t.rec); err != nil || f == nil {
-			return err
-		}
-		return f(tx)
-	})
-}
-
-// journalled notes an answer that led nowhere, and an event.
-func (t *turn) journalled(name string, detail map[string]string) error {
-	return t.note(func(tx store.Tx) error { return t.Journal.Record(tx, t.event(name, detail)) })
-}
-
 // use is the question this turn puts to methods: a proof asked for before security info changes is no sign-in.
 func (t *turn) use() identity.Use {
 	switch {

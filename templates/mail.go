@@ -71,6 +71,12 @@ func (s *Set) Mail(lang string, m Mail) (subject, text, html string, err error) 
 	if w.has(key + ".after") {
 		out.After = append(out.After, w.text(key+".after", args...))
 	}
+	switch m.(type) {
+	case MethodAdded, MethodChanged, MethodRemoved:
+		if l.NotMe == "" {
+			out.After = append(out.After, w.text("mail.not_me_ask"))
+		}
+	}
 	if l.NotMe != "" {
 		out.After = append(out.After, w.text("mail.not_me_how"))
 		out.Link, out.LinkText = line(l.NotMe), w.text("action.not_me")

@@ -46,6 +46,7 @@ const (
 	MethodChanged   = "method.changed"
 	MethodSuspended = "method.suspended"
 	MethodRestored  = "method.restored"
+	MethodPreferred = "method.preferred" // another one is asked for first
 	Registered      = "registration.done"
 	Skipped         = "registration.skipped"
 	Confirmed       = "registration.confirmed"

@@ -60,10 +60,11 @@ type foot struct {
 	Seal    string `json:"seal"` // made of the digest of all lines before with the key ring
 }
 
-// Summary says what a file holds.
+// Summary says what a file holds, or what came back of it.
 type Summary struct {
 	Made    time.Time
 	Records int64
+	Tables  map[string]int64 // records that came back, by table
 }
 
 func proof(ring *secret.Ring) secret.MAC { return ring.MAC("backup") }
@@ -192,6 +193,7 @@ func Restore(ctx context.Context, open func() (*store.DB, error), ring *secret.R
 	}()
 	var batch []record
 	var n int64
+	h.Tables = map[string]int64{}
 	err = db.Load(ctx, func() (store.Table, []any, error) {
 		if len(batch) == 0 {
 			var more bool
@@ -201,6 +203,7 @@ func Restore(ctx context.Context, open func() (*store.DB, error), ring *secret.R
 		}
 		one := batch[0]
 		batch = batch[1:]
+		h.Tables[one.t.Name]++
 		if n++; progress != nil && n%10_000 == 0 {
 			progress(n)
 		}
