@@ -113,12 +113,12 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	} else if err := p.opens(ctx, path, slices.Sorted(maps.Keys(c.Tenants))); err != nil {
 		return nil, err
 	}
+	p.alone, p.bound = strings.HasPrefix(c.Database, "sqlite:"), boundBy(c)
 	w, err := p.wire(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	p.wiring.Store(w)
-	p.alone, p.bound = strings.HasPrefix(c.Database, "sqlite:"), boundBy(c)
 	return p, nil
 }
 

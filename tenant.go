@@ -122,7 +122,7 @@ func (p *Plugin) open(ctx context.Context, w *wiring, name string, c Tenant) (*t
 		Policy: rules, Methods: methods, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox, Templates: p.templates,
 		Now: h.Now, Logger: p.log})
 	t.provider, err = provider.New(ctx, c.provider(), provider.Deps{Store: h, Ring: p.ring, Sessions: sessions, Interaction: t.flows,
-		Journal: t.journal, Logger: p.log, FormPost: t.flows.FormPost,
+		Journal: t.journal, Logger: p.log, FormPost: t.flows.FormPost, Shared: !p.alone,
 		Error: func(w http.ResponseWriter, r *http.Request, reason, reference string, status int) {
 			t.flows.Oops(w, r, reason, status)
 		}})

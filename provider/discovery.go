@@ -2,10 +2,12 @@ package provider
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
@@ -15,18 +17,19 @@ import (
 
 // document is a public answer that is made once and served often.
 type document struct {
-	body         []byte
-	length, etag string
+	body                  []byte
+	length, etag, caching string
 }
 
-func newDocument(body []byte) *document {
-	return &document{body, strconv.Itoa(len(body)), `"` + secret.Digest(string(body))[:22] + `"`}
+// newDocument is one that whoever fetched it may use for so long.
+func newDocument(body []byte, maxAge time.Duration) *document {
+	return &document{body, strconv.Itoa(len(body)), `"` + secret.Digest(string(body))[:22] + `"`, fmt.Sprintf("public, max-age=%d", int(maxAge.Seconds()))}
 }
 
 // serve sends the document, or 304 to whoever has it already.
 func (d *document) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("Cache-Control", d.caching)
 	h.Set("ETag", d.etag)
 	if match := r.Header.Get("If-None-Match"); match != "" && slices.ContainsFunc(strings.Split(match, ","), func(tag string) bool {
 		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
@@ -44,12 +47,13 @@ func (d *document) serve(w http.ResponseWriter, r *http.Request) {
 
 func (p *Provider) showDiscovery(w http.ResponseWriter, r *http.Request) { p.meta.serve(w, r) }
 
-// showKeys shows the keys as they are now on every node.
+// showKeys shows the keys as they are now on every node, or were a moment ago.
 func (p *Provider) showKeys(w http.ResponseWriter, r *http.Request) {
-	if err := p.lookAgain(r.Context()); err != nil {
+	held, err := p.lately(r.Context())
+	if err != nil {
 		web.Note(r, "keys", "as last read") // they hold while the store is away
 	}
-	p.keys.Load().set.serve(w, r)
+	held.set.serve(w, r)
 }
 
 // metadata is the library's, with the members it lacks (RFC 9207 §3, RFC 9126 §5).
@@ -121,5 +125,5 @@ func asDocument(v any) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDocument(body), nil
+	return newDocument(body, 5*time.Minute), nil
 }

@@ -71,7 +71,9 @@ type house struct {
 	guide    *guide
 	p        *Provider
 	handler  http.Handler
-	pages    []string // reasons of the error pages shown
+	now      func() time.Time // of the next provider; nil: the store's
+	shared   bool             // the next provider is one of several nodes
+	pages    []string         // reasons of the error pages shown
 	posts    [][][2]string
 	postTo   []string
 	mu       sync.Mutex
@@ -115,7 +117,7 @@ func (h *house) provide(issuer string, clients []Client) *Provider {
 	h.t.Helper()
 	p, err := New(context.Background(), Config{Issuer: issuer, Clients: clients, Languages: []string{"en", "de"},
 		Claims: map[string]string{"given_name": "givenName", "address.locality": "l", "team": "team"}}, Deps{
-		Store: h.db, Ring: h.ring, Sessions: h.sessions, Interaction: h.guide,
+		Store: h.db, Ring: h.ring, Sessions: h.sessions, Interaction: h.guide, Now: h.now, Shared: h.shared,
 		Journal: audit.New(h.db, audit.Options{Ring: h.ring}),
 		Logger:  slog.New(slog.NewTextHandler(h.t.Output(), nil)),
 		Error: func(w http.ResponseWriter, r *http.Request, reason, reference string, status int) {
