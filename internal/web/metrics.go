@@ -55,6 +55,13 @@ func (m *Metrics) Observe(name string, value float64, labels ...string) {
 	}
 }
 
+// Gauge shows what f returns when it is asked.
+func (m *Metrics) Gauge(name string, f func() float64) {
+	if m != nil && m.admit(name) {
+		m.set.GetOrCreateGauge(name, f)
+	}
+}
+
 // answered is what an answer is counted by.
 type answered struct {
 	method, route string
