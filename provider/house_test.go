@@ -47,7 +47,7 @@ func challenge(verifier string) string {
 
 // clients are registered at every house.
 func registered() []Client {
-	return []Client{
+	all := []Client{
 		{ID: "wiki", Name: "The Wiki", Secret: wikiSecret, RedirectURIs: []string{callback, "https://wiki.example.com/other?a=b"}, PostLogoutRedirectURIs: []string{goodbye}, IDTokenAlg: "ES256", AuthMethod: "client_secret_basic"},
 		{ID: "post", Secret: "post-secret", RedirectURIs: []string{"https://post.example.com/cb"}, AuthMethod: "client_secret_post", IDTokenAlg: "EdDSA"},
 		{ID: "rsa", Secret: "rsa-secret", RedirectURIs: []string{"https://rsa.example.com/cb"}},
@@ -59,6 +59,10 @@ func registered() []Client {
 		{ID: "api", Secret: "api-secret", Grants: []string{"client_credentials"}, Scopes: []string{"orders.read", "orders.write"}, ResourceServer: true},
 		{ID: "pusher", Secret: "pusher-secret", RedirectURIs: []string{"https://pusher.example.com/cb"}, IDTokenAlg: "ES256", Pushed: true},
 	}
+	for i := range all {
+		all[i].Claims = map[string]string{"given_name": "givenName", "address.locality": "l", "team": "team"}
+	}
+	return all
 }
 
 // house is a provider with everything around it, and a guide in place of the other wing.
@@ -115,8 +119,7 @@ var anRSAKey = sync.OnceValue(func() []byte {
 // provide makes a provider on the house's store, as a second node or a restart would.
 func (h *house) provide(issuer string, clients []Client) *Provider {
 	h.t.Helper()
-	p, err := New(context.Background(), Config{Issuer: issuer, Clients: clients, Languages: []string{"en", "de"},
-		Claims: map[string]string{"given_name": "givenName", "address.locality": "l", "team": "team"}}, Deps{
+	p, err := New(context.Background(), Config{Issuer: issuer, Clients: clients, Languages: []string{"en", "de"}}, Deps{
 		Store: h.db, Ring: h.ring, Sessions: h.sessions, Interaction: h.guide, Now: h.now, Shared: h.shared,
 		Journal: audit.New(h.db, audit.Options{Ring: h.ring}),
 		Logger:  slog.New(slog.NewTextHandler(h.t.Output(), nil)),

@@ -34,7 +34,7 @@ func (p *Provider) idToken(ctx context.Context, g *grant, c *client, u directory
 		if c.ClaimsInIDToken {
 			covered = g.Scopes
 		}
-		p.about(u, covered, g.Wants.IDToken, claims)
+		c.about(u, covered, g.Wants.IDToken, claims)
 	}
 	claims["iss"], claims["sub"], claims["aud"] = p.c.Issuer, g.Subject, c.ID
 	claims["iat"], claims["exp"], claims["auth_time"] = now.Unix(), now.Add(p.c.ID).Unix(), g.At.Unix()

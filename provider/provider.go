@@ -49,13 +49,11 @@ type Interaction interface {
 type Config struct {
 	Issuer          string // URL without a trailing slash: https, or http on a loopback host
 	Clients         []Client
-	Access          time.Duration     // life of an access token; 10 minutes
-	ID              time.Duration     // life of an ID token; 10 minutes
-	Code            time.Duration     // life of a code; 60 seconds, which is the most
-	RefreshIdle     time.Duration     // a refresh token unused so long is over; 14 days
-	RefreshAbsolute time.Duration     // so long after sign-in it is over in any case; 90 days
-	Claims          map[string]string // claim ("given_name", "address.locality", "department") to directory attribute
-	Languages       []string          // for ui_locales_supported
+	Access          time.Duration // life of an access token; 10 minutes
+	ID              time.Duration // life of an ID token; 10 minutes
+	RefreshIdle     time.Duration // a refresh token unused so long is over; 14 days
+	RefreshAbsolute time.Duration // so long after sign-in it is over in any case; 90 days
+	Languages       []string      // for ui_locales_supported
 }
 
 // Deps are the rooms and hooks the wing stands on.
@@ -145,7 +143,6 @@ func New(ctx context.Context, c Config, d Deps) (*Provider, error) {
 func (c *Config) defaults() {
 	c.Access = cmp.Or(c.Access, 10*time.Minute)
 	c.ID = cmp.Or(c.ID, 10*time.Minute)
-	c.Code = cmp.Or(c.Code, time.Minute)
 	c.RefreshIdle = cmp.Or(c.RefreshIdle, 14*24*time.Hour)
 	c.RefreshAbsolute = cmp.Or(c.RefreshAbsolute, 90*24*time.Hour)
 }
