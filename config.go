@@ -175,21 +175,24 @@ type Journal struct {
 
 // Client is a relying party's registration.
 type Client struct {
-	ID             string        `yaml:"id"`
-	Name           string        `yaml:"name"`
-	Secret         config.Secret `yaml:"secret"`
-	Public         bool          `yaml:"public"`
-	RedirectURIs   []string      `yaml:"redirect_uris"`
-	PostLogoutURIs []string      `yaml:"post_logout_redirect_uris"`
-	AuthMethod     string        `yaml:"auth_method" oneof:"none client_secret_basic client_secret_post"`
-	IDTokenAlg     string        `yaml:"id_token_alg" oneof:"RS256 ES256 EdDSA"`
-	Grants         []string      `yaml:"grants" oneof:"authorization_code refresh_token client_credentials"`
-	Scopes         []string      `yaml:"scopes"`
-	PKCE           string        `yaml:"pkce" oneof:"required"`
-	Groups         []string      `yaml:"groups"`
-	ClaimsInID     bool          `yaml:"claims_in_id_token"`
-	Pushed         bool          `yaml:"require_pushed_authorization_requests"`
-	ResourceServer bool          `yaml:"resource_server"`
+	ID             string            `yaml:"id"`
+	Name           string            `yaml:"name"`
+	Secret         config.Secret     `yaml:"secret"`
+	Public         bool              `yaml:"public"`
+	RedirectURIs   []string          `yaml:"redirect_uris"`
+	PostLogoutURIs []string          `yaml:"post_logout_redirect_uris"`
+	AuthMethod     string            `yaml:"auth_method" oneof:"none client_secret_basic client_secret_post"`
+	IDTokenAlg     string            `yaml:"id_token_alg" oneof:"RS256 ES256 EdDSA"`
+	Grants         []string          `yaml:"grants" oneof:"authorization_code refresh_token client_credentials"`
+	Scopes         []string          `yaml:"scopes"`
+	PKCE           string            `yaml:"pkce" oneof:"required"`
+	Groups         []string          `yaml:"groups"`
+	ClaimsInID     bool              `yaml:"claims_in_id_token"`
+	Claims         map[string]string `yaml:"claims"` // claim to directory attribute
+	ResponseModes  []string          `yaml:"response_modes" oneof:"query form_post fragment"`
+	RefreshGrace   config.Duration   `yaml:"refresh_grace"`
+	Pushed         bool              `yaml:"require_pushed_authorization_requests"`
+	ResourceServer bool              `yaml:"resource_server"`
 }
 
 // LoadConfig reads a configuration file. A refusal is a config.Faults: every fault at once, each with its line and column.

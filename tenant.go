@@ -250,7 +250,8 @@ func (c Tenant) provider() provider.Config {
 	for _, k := range c.Clients {
 		pc.Clients = append(pc.Clients, provider.Client{ID: k.ID, Name: cmp.Or(k.Name, k.ID), Secret: secret.Text(k.Secret.Reveal()), Public: k.Public, Native: k.Public && slices.ContainsFunc(k.RedirectURIs, func(u string) bool { return !strings.HasPrefix(u, "http") }),
 			RedirectURIs: k.RedirectURIs, PostLogoutRedirectURIs: k.PostLogoutURIs, AuthMethod: k.AuthMethod, IDTokenAlg: k.IDTokenAlg,
-			Grants: k.Grants, Scopes: k.Scopes, PKCERequired: k.PKCE == "required", Groups: k.Groups, ClaimsInIDToken: k.ClaimsInID, Pushed: k.Pushed, ResourceServer: k.ResourceServer})
+			Grants: k.Grants, Scopes: k.Scopes, PKCERequired: k.PKCE == "required", Groups: k.Groups, ClaimsInIDToken: k.ClaimsInID,
+			Claims: k.Claims, ResponseModes: k.ResponseModes, RefreshGrace: time.Duration(k.RefreshGrace), Pushed: k.Pushed, ResourceServer: k.ResourceServer})
 	}
 	return pc
 }
