@@ -47,7 +47,7 @@ func TestNodesSayThatTheirConfigurationsDiffer(t *testing.T) {
 	const ready, differs = "ready\n", "ready\nconfig: 1 of 1 other nodes have another one\n"
 	db := storetest.Open(t, p.cfg.Database, store.Options{Now: p.clock.Now})
 	marks := func() (all []string) {
-		err := db.Tenant("*").Read(t.Context(), func(tx store.Tx) error {
+		err := db.Tenant(store.Installation).Read(t.Context(), func(tx store.Tx) error {
 			rows, err := tx.Rows(`SELECT value FROM shelf WHERE tenant = $1 AND shelf = $2 ORDER BY key`, "node")
 			for err == nil && rows.Next() {
 				var v []byte

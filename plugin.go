@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -107,12 +106,14 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 			p.db.Close()
 		}
 	}()
-	if p.ring, err = keyring(c, p.db.Fresh()); err != nil {
+	path, err := keyringPath(c)
+	if err != nil {
 		return nil, err
 	}
-	if path, err := keyringPath(c); err != nil {
+	if p.ring, err = p.keyring(ctx, path); err != nil {
 		return nil, err
-	} else if err := p.opens(ctx, path, slices.Sorted(maps.Keys(c.Tenants))); err != nil {
+	}
+	if err := p.opens(ctx, path, slices.Sorted(maps.Keys(c.Tenants))); err != nil {
 		return nil, err
 	}
 	p.peers = peers.New(p.db, p.node, p.log)
@@ -120,30 +121,14 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	p.metrics.Gauge("sparekey_other_nodes_config_differs", func() float64 { return float64(p.peers.State().Different) })
 	p.alone, p.bound = strings.HasPrefix(c.Database, "sqlite:"), boundBy(c)
 	w, err := p.wire(ctx, c)
+	if err == nil {
+		err = p.bind(ctx, path)
+	}
 	if err != nil {
 		return nil, err
 	}
 	p.wiring.Store(w)
 	return p, nil
-}
-
-// keyring opens the ring, or makes it together with a new database and never otherwise.
-func keyring(c *Config, fresh bool) (*secret.Ring, error) {
-	path, err := keyringPath(c)
-	if err != nil {
-		return nil, err
-	}
-	ring, err := secret.OpenRing(path)
-	if errors.Is(err, os.ErrNotExist) {
-		if !fresh {
-			return nil, fmt.Errorf("keyring %s is missing: what this database has sealed cannot be read without it; put it back", path)
-		}
-		ring, err = secret.CreateRing(path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
-	}
-	return ring, nil
 }
 
 // ServeHTTP answers every request to every tenant's issuer, and /healthz and /readyz.

@@ -18,9 +18,6 @@ const (
 	patience = 90 * time.Second // a change that is being made on one node after the other, and what a node that died has left, are no fault
 )
 
-// installation stands where a tenant's name does in what belongs to none. No tenant can be called that.
-const installation = "*"
-
 // Peers is what this node knows of the others. It is safe for concurrent use.
 type Peers struct {
 	db    *store.Handle
@@ -44,7 +41,7 @@ type beat struct {
 
 // New is for the node of that name; nobody else may have it.
 func New(db *store.DB, node string, log *slog.Logger) *Peers {
-	return &Peers{db: db.Tenant(installation), shelf: store.NewShelf[beat]("node"), node: node, log: log}
+	return &Peers{db: db.Tenant(store.Installation), shelf: store.NewShelf[beat]("node"), node: node, log: log}
 }
 
 // State is as of the last beat.
@@ -59,14 +56,14 @@ func (p *Peers) Beat(ctx context.Context, config string) error {
 	var seen State
 	err := p.db.Write(ctx, func(tx store.Tx) error {
 		seen = State{}
-		err := p.shelf.Change(tx, p.node, installation, func(b *beat, _ bool) (time.Time, error) {
+		err := p.shelf.Change(tx, p.node, store.Installation, func(b *beat, _ bool) (time.Time, error) {
 			b.Config = config
 			return tx.Now().Add(lease), nil
 		})
 		if err != nil {
 			return err
 		}
-		all, err := p.shelf.Owned(tx, installation)
+		all, err := p.shelf.Owned(tx, store.Installation)
 		for _, one := range all {
 			if one.Key != p.node {
 				seen.Others++
