@@ -24,6 +24,9 @@ func (p *Plugin) keyring(ctx context.Context, path string) (*secret.Ring, error)
 	if sealed, err := p.holdsSealed(ctx); err != nil {
 		return nil, wrapped(err)
 	} else if sealed {
+		if ring, err := secret.OpenRing(path); err == nil { // it came meanwhile: the file is there before the database is bound
+			return ring, nil
+		}
 		return nil, fmt.Errorf("keyring %s is missing: what this database has sealed cannot be read without it; put it back, or on a further node a copy of another node's", path)
 	}
 	ring, err = secret.CreateRing(path)

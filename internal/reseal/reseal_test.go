@@ -168,6 +168,8 @@ func TestF13_ARowThatOthersHoldIsPassedBy(t *testing.T) {
 		t.Fatal(err)
 	}
 	held, free, over := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	release := sync.OnceFunc(func() { close(free) })
+	defer release()
 	go func() {
 		over <- b.h.Write(t.Context(), func(tx store.Tx) error {
 			var n int64
@@ -193,7 +195,7 @@ func TestF13_ARowThatOthersHoldIsPassedBy(t *testing.T) {
 	if left := b.stale(); n != 118 || left != 2 || took > 3*time.Second {
 		t.Errorf("%d done, %d left, after %v", n, left, took)
 	}
-	close(free)
+	release()
 	if err := <-over; err != nil {
 		t.Fatal(err)
 	}
