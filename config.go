@@ -12,14 +12,15 @@ import (
 // DefaultListen is where serve listens when the file does not say.
 const DefaultListen = "127.0.0.1:8080"
 
-// Config is the whole configuration: one file, one value. Every field is described in the README's table.
+// Config is the whole configuration: one file, one value. Every field is described in the README's table. What has the tag node:"own" may
+// differ from node to node, or is a path to what stands beside it.
 type Config struct {
-	Listen         string            `yaml:"listen"`
-	TLS            *TLS              `yaml:"tls"`
-	MetricsListen  string            `yaml:"metrics_listen"`
+	Listen         string            `yaml:"listen" node:"own"`
+	TLS            *TLS              `yaml:"tls" node:"own"`
+	MetricsListen  string            `yaml:"metrics_listen" node:"own"`
 	TrustedProxies []string          `yaml:"trusted_proxies"`
-	Database       string            `yaml:"database"` // sqlite:PATH or postgres://…
-	Keyring        string            `yaml:"keyring"`  // file:PATH; default beside a SQLite database
+	Database       string            `yaml:"database" node:"own"` // sqlite:PATH or postgres://…
+	Keyring        string            `yaml:"keyring" node:"own"`  // file:PATH; default beside a SQLite database
 	Mail           Mail              `yaml:"mail"`
 	Tenants        map[string]Tenant `yaml:"tenants"`
 
@@ -48,7 +49,7 @@ type SMTP struct {
 	TLS      string        `yaml:"tls" oneof:"mandatory implicit none"`
 	User     string        `yaml:"user"`
 	Password config.Secret `yaml:"password"`
-	CA       config.Path   `yaml:"ca_file"`
+	CA       config.Path   `yaml:"ca_file" node:"own"`
 }
 
 // Tenant is one organisation.
@@ -72,7 +73,7 @@ type Tenant struct {
 
 // Branding is how the tenant shows itself.
 type Branding struct {
-	Logo   string `yaml:"logo"` // file:PATH of a PNG, JPEG or WebP picture
+	Logo   string `yaml:"logo" node:"own"` // file:PATH of a PNG, JPEG or WebP picture
 	Accent string `yaml:"accent"`
 	Help   string `yaml:"help"`
 
@@ -142,7 +143,7 @@ type Skip struct {
 // Passwords says which passwords are acceptable.
 type Passwords struct {
 	MinLength *int   `yaml:"min_length"`
-	Banned    string `yaml:"banned"` // file:PATH, a word a line
+	Banned    string `yaml:"banned" node:"own"` // file:PATH, a word a line
 
 	BannedWords []string `yaml:"-"` // the same, from a program
 }
@@ -174,21 +175,24 @@ type Journal struct {
 
 // Client is a relying party's registration.
 type Client struct {
-	ID             string        `yaml:"id"`
-	Name           string        `yaml:"name"`
-	Secret         config.Secret `yaml:"secret"`
-	Public         bool          `yaml:"public"`
-	RedirectURIs   []string      `yaml:"redirect_uris"`
-	PostLogoutURIs []string      `yaml:"post_logout_redirect_uris"`
-	AuthMethod     string        `yaml:"auth_method" oneof:"none client_secret_basic client_secret_post"`
-	IDTokenAlg     string        `yaml:"id_token_alg" oneof:"RS256 ES256 EdDSA"`
-	Grants         []string      `yaml:"grants" oneof:"authorization_code refresh_token client_credentials"`
-	Scopes         []string      `yaml:"scopes"`
-	PKCE           string        `yaml:"pkce" oneof:"required"`
-	Groups         []string      `yaml:"groups"`
-	ClaimsInID     bool          `yaml:"claims_in_id_token"`
-	Pushed         bool          `yaml:"require_pushed_authorization_requests"`
-	ResourceServer bool          `yaml:"resource_server"`
+	ID             string            `yaml:"id"`
+	Name           string            `yaml:"name"`
+	Secret         config.Secret     `yaml:"secret"`
+	Public         bool              `yaml:"public"`
+	RedirectURIs   []string          `yaml:"redirect_uris"`
+	PostLogoutURIs []string          `yaml:"post_logout_redirect_uris"`
+	AuthMethod     string            `yaml:"auth_method" oneof:"none client_secret_basic client_secret_post"`
+	IDTokenAlg     string            `yaml:"id_token_alg" oneof:"RS256 ES256 EdDSA"`
+	Grants         []string          `yaml:"grants" oneof:"authorization_code refresh_token client_credentials"`
+	Scopes         []string          `yaml:"scopes"`
+	PKCE           string            `yaml:"pkce" oneof:"required"`
+	Groups         []string          `yaml:"groups"`
+	ClaimsInID     bool              `yaml:"claims_in_id_token"`
+	Claims         map[string]string `yaml:"claims"` // claim to directory attribute
+	ResponseModes  []string          `yaml:"response_modes" oneof:"query form_post fragment"`
+	RefreshGrace   config.Duration   `yaml:"refresh_grace"`
+	Pushed         bool              `yaml:"require_pushed_authorization_requests"`
+	ResourceServer bool              `yaml:"resource_server"`
 }
 
 // LoadConfig reads a configuration file. A refusal is a config.Faults: every fault at once, each with its line and column.

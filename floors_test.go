@@ -13,7 +13,7 @@ import (
 var floors = [][]string{
 	{"directory", "internal/secret", "internal/config"}, // the cellar
 	{"templates", "internal/identity", "internal/store", "internal/web"},
-	{"internal/policy", "internal/guard", "internal/session", "internal/notify", "internal/audit", "internal/backup", "internal/reseal"},
+	{"internal/policy", "internal/guard", "internal/session", "internal/notify", "internal/audit", "internal/backup", "internal/reseal", "internal/peers"},
 	{"internal/method", "internal/account", "directory/local"},
 	{"provider", "flows", "internal/admin", "internal/demo"},
 	{""},

@@ -1,7 +1,6 @@
 package sparekey_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 
 	"github.com/sparekey-id/sparekey"
 	"github.com/sparekey-id/sparekey/internal/notify"
@@ -123,48 +120,6 @@ func TestA13_ATicketSpentOnOneNodeIsRefusedOnTheOther(t *testing.T) {
 				t.Error("a ticket of one node is none on the other")
 			}
 		})
-	}
-}
-
-// A key that was rotated on one node is published by the other before anything is signed with it, and accepted when something was.
-func TestF13_AKeyRotatedOnOneNodeIsPublishedAndAcceptedByTheOther(t *testing.T) {
-	p := two(t, 1)
-	published := func(i int) (set jose.JSONWebKeySet) {
-		w := httptest.NewRecorder()
-		r := httptest.NewRequest(http.MethodGet, p.issuer+"/keys", nil)
-		[]http.Handler{p.p, p.second}[i].ServeHTTP(w, r)
-		if err := json.Unmarshal(w.Body.Bytes(), &set); err != nil {
-			t.Fatal(err)
-		}
-		return set
-	}
-	b := p.node(0).browser()
-	old := p.node(0).redeem(b.register("ironman"))
-	if err := p.p.RotateKeys(t.Context(), "avengers", false, "test"); err != nil {
-		t.Fatal(err)
-	}
-	if one, other := published(0), published(1); len(other.Keys) != 2 || len(one.Keys) != 2 {
-		t.Fatalf("the nodes publish %d and %d keys", len(one.Keys), len(other.Keys))
-	}
-	if err := p.p.RotateKeys(t.Context(), "avengers", true, "test"); err != nil {
-		t.Fatal(err)
-	}
-	signed := p.node(0).redeem(b.authorize())
-	for i := range 2 {
-		for _, token := range []string{old.ID, signed.ID} {
-			parsed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
-			if err != nil {
-				t.Fatal(err)
-			}
-			found := published(i)
-			if _, err := parsed.Verify(&found); err != nil {
-				t.Errorf("node %d does not publish the key of a token: %v", i, err)
-			}
-		}
-		c := b.moved(p.node(i))
-		if at := c.authorize("prompt", "none", "id_token_hint", signed.ID); at.query("code") == "" {
-			t.Errorf("node %d does not take the hint: %q", i, at.location)
-		}
 	}
 }
 

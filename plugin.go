@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +26,7 @@ import (
 	"github.com/sparekey-id/sparekey/directory"
 	"github.com/sparekey-id/sparekey/internal/admin"
 	"github.com/sparekey-id/sparekey/internal/notify"
+	"github.com/sparekey-id/sparekey/internal/peers"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/internal/web"
@@ -48,7 +48,8 @@ type Plugin struct {
 	given     map[string]directory.Directory
 	alone     bool // SQLite: no other node
 	bound     bound
-	node      string // this process among those that link the journal
+	node      string // this process among the others
+	peers     *peers.Peers
 	wiring    atomic.Pointer[wiring]
 	reloading sync.Mutex
 	leaving   atomic.Bool
@@ -105,40 +106,29 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 			p.db.Close()
 		}
 	}()
-	if p.ring, err = keyring(c, p.db.Fresh()); err != nil {
-		return nil, err
-	}
-	if path, err := keyringPath(c); err != nil {
-		return nil, err
-	} else if err := p.opens(ctx, path, slices.Sorted(maps.Keys(c.Tenants))); err != nil {
-		return nil, err
-	}
-	w, err := p.wire(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	p.wiring.Store(w)
-	p.alone, p.bound = strings.HasPrefix(c.Database, "sqlite:"), boundBy(c)
-	return p, nil
-}
-
-// keyring opens the ring, or makes it together with a new database and never otherwise.
-func keyring(c *Config, fresh bool) (*secret.Ring, error) {
 	path, err := keyringPath(c)
 	if err != nil {
 		return nil, err
 	}
-	ring, err := secret.OpenRing(path)
-	if errors.Is(err, os.ErrNotExist) {
-		if !fresh {
-			return nil, fmt.Errorf("keyring %s is missing: what this database has sealed cannot be read without it; put it back", path)
-		}
-		ring, err = secret.CreateRing(path)
+	if p.ring, err = p.keyring(ctx, path); err != nil {
+		return nil, err
+	}
+	if err := p.opens(ctx, path, slices.Sorted(maps.Keys(c.Tenants))); err != nil {
+		return nil, err
+	}
+	p.peers = peers.New(p.db, p.node, p.log)
+	p.metrics.Gauge("sparekey_other_nodes", func() float64 { return float64(p.peers.State().Others) })
+	p.metrics.Gauge("sparekey_other_nodes_config_differs", func() float64 { return float64(p.peers.State().Different) })
+	p.alone, p.bound = strings.HasPrefix(c.Database, "sqlite:"), boundBy(c)
+	w, err := p.wire(ctx, c)
+	if err == nil {
+		err = p.bind(ctx, path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
+		return nil, err
 	}
-	return ring, nil
+	p.wiring.Store(w)
+	return p, nil
 }
 
 // ServeHTTP answers every request to every tenant's issuer, and /healthz and /readyz.
@@ -160,9 +150,24 @@ func (p *Plugin) ready(ctx context.Context) error {
 	return p.db.Ping(ctx)
 }
 
+// remark is what readiness says besides: nodes that differ serve all the same.
+func (p *Plugin) remark() string {
+	if s := p.peers.State(); s.Different > 0 {
+		return fmt.Sprintf("config: %d of %d other nodes have another one", s.Different, s.Others)
+	}
+	return ""
+}
+
 // Run does what has to be done beside the requests: sending mail, settling what a crash left open, linking the journal,
-// turning keys over, sweeping; after a Reload as the new configuration says. It returns when ctx has ended and all of it has stopped.
+// turning keys over, sweeping, telling other nodes that it lives; after a Reload as the new configuration says. It returns when ctx has ended and all of it has stopped.
 func (p *Plugin) Run(ctx context.Context) {
+	if !p.alone {
+		defer func() {
+			leaving, done := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer done()
+			_ = p.peers.Leave(leaving) // or it is gone when its lease ends
+		}()
+	}
 	var all sync.WaitGroup
 	defer all.Wait()
 	all.Go(func() {
@@ -175,6 +180,9 @@ func (p *Plugin) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		w := p.wiring.Load()
 		until, stop := context.WithCancel(ctx)
+		if !p.alone {
+			all.Go(func() { p.peers.Run(until, func() string { return p.wiring.Load().mark }) })
+		}
 		for _, t := range w.tenants {
 			for _, f := range t.run(ctx, until, p.log) {
 				all.Go(f)

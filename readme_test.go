@@ -47,7 +47,7 @@ func blocks(t *testing.T, language string) []string {
 	return list
 }
 
-// keysOf are the keys of a struct that a file sets, in full: tenants.T.policies[].for.groups. Names that operators choose are T, D, M.
+// keysOf are the keys of a struct that a file sets, in full: tenants.T.policies[].for.groups. Names that operators choose are T, D, M, C.
 func keysOf(of reflect.Type, path string) (keys []string) {
 	if name := of.String(); of.Kind() != reflect.Struct && of.Kind() != reflect.Map && of.Kind() != reflect.Pointer && (of.Kind() != reflect.Slice || of.Elem().Kind() != reflect.Struct) ||
 		strings.HasPrefix(name, "config.") {
@@ -225,7 +225,7 @@ func mentioned(n *yaml.Node, path string, into map[string]bool) {
 			}
 		}
 	case yaml.MappingNode:
-		chosen, isMap := map[string]string{"tenants": "T", "tenants.T.directories": "D", "tenants.T.policies[].methods": "M"}[path]
+		chosen, isMap := map[string]string{"tenants": "T", "tenants.T.directories": "D", "tenants.T.policies[].methods": "M", "tenants.T.clients[].claims": "C"}[path]
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := n.Content[i].Value
 			if isMap {

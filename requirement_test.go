@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var carried = regexp.MustCompile(`(?:^Test|_)((?:RS|EN|SE|OA|UI|PW|LG)\d\d|A\d\d)`)
+var carried = regexp.MustCompile(`(?:^Test|_)((?:RS|EN|SE|OA|UI|PW|LG|F)\d\d|A\d\d)`)
 
 // Every requirement has its tests, and every test that carries the id of one stands in the table.
 func TestEveryRequirementNamesItsTests(t *testing.T) {

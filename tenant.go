@@ -122,7 +122,7 @@ func (p *Plugin) open(ctx context.Context, w *wiring, name string, c Tenant) (*t
 		Policy: rules, Methods: methods, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox, Templates: p.templates,
 		Now: h.Now, Logger: p.log})
 	t.provider, err = provider.New(ctx, c.provider(), provider.Deps{Store: h, Ring: p.ring, Sessions: sessions, Interaction: t.flows,
-		Journal: t.journal, Logger: p.log, FormPost: t.flows.FormPost,
+		Journal: t.journal, Logger: p.log, FormPost: t.flows.FormPost, Shared: !p.alone,
 		Error: func(w http.ResponseWriter, r *http.Request, reason, reference string, status int) {
 			t.flows.Oops(w, r, reason, status)
 		}})
@@ -250,7 +250,8 @@ func (c Tenant) provider() provider.Config {
 	for _, k := range c.Clients {
 		pc.Clients = append(pc.Clients, provider.Client{ID: k.ID, Name: cmp.Or(k.Name, k.ID), Secret: secret.Text(k.Secret.Reveal()), Public: k.Public, Native: k.Public && slices.ContainsFunc(k.RedirectURIs, func(u string) bool { return !strings.HasPrefix(u, "http") }),
 			RedirectURIs: k.RedirectURIs, PostLogoutRedirectURIs: k.PostLogoutURIs, AuthMethod: k.AuthMethod, IDTokenAlg: k.IDTokenAlg,
-			Grants: k.Grants, Scopes: k.Scopes, PKCERequired: k.PKCE == "required", Groups: k.Groups, ClaimsInIDToken: k.ClaimsInID, Pushed: k.Pushed, ResourceServer: k.ResourceServer})
+			Grants: k.Grants, Scopes: k.Scopes, PKCERequired: k.PKCE == "required", Groups: k.Groups, ClaimsInIDToken: k.ClaimsInID,
+			Claims: k.Claims, ResponseModes: k.ResponseModes, RefreshGrace: time.Duration(k.RefreshGrace), Pushed: k.Pushed, ResourceServer: k.ResourceServer})
 	}
 	return pc
 }

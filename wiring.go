@@ -27,11 +27,12 @@ type wiring struct {
 	from        string
 	certificate *tls.Certificate
 	files       *config.Files // that the configuration came from; nil: a program made it
+	mark        string        // a keyed sum of the configuration, which nodes compare
 	replaced    chan struct{} // closed when another one is in its place
 }
 
 func (p *Plugin) wire(ctx context.Context, c *Config) (*wiring, error) {
-	w := &wiring{certificate: c.certificate, files: c.files, replaced: make(chan struct{})}
+	w := &wiring{certificate: c.certificate, files: c.files, mark: p.mark(c), replaced: make(chan struct{})}
 	if err := w.mail(c.Mail, p.sender); err != nil {
 		return nil, err
 	}
@@ -46,6 +47,15 @@ func (p *Plugin) wire(ctx context.Context, c *Config) (*wiring, error) {
 	slices.SortStableFunc(w.tenants, func(a, b *tenant) int { return len(b.prefix) - len(a.prefix) })
 	w.handler = p.porch(c, w.tenants)
 	return w, nil
+}
+
+// mark is a sum over what every node should have the same, keyed because there are secrets in it.
+func (p *Plugin) mark(c *Config) string {
+	var authorities []byte
+	if s := c.Mail.SMTP; s != nil && s.CA != "" {
+		authorities, _ = os.ReadFile(string(s.CA)) // mail tells when it cannot be read
+	}
+	return p.ring.MAC("config").Name(string(config.Canonical(c)), string(authorities))
 }
 
 func (w *wiring) mail(m Mail, given notify.Sender) error {
@@ -94,7 +104,7 @@ func authorities(pem []byte, file Path) (*x509.CertPool, error) {
 
 func (p *Plugin) porch(c *Config, tenants []*tenant) http.Handler {
 	mux := http.NewServeMux()
-	healthz, readyz := web.Health(p.ready)
+	healthz, readyz := web.Health(p.ready, p.remark)
 	mux.Handle("GET /healthz", healthz)
 	mux.Handle("GET /readyz", readyz)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

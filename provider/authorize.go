@@ -121,9 +121,11 @@ func (p *Provider) park(w http.ResponseWriter, r *http.Request, v url.Values, kn
 	seeOther(w, r.URL.Path+"?posted="+id)
 }
 
-// readHints turns id_token_hint and a demanded sub into the one subject that may answer.
+// readHints turns id_token_hint and a demanded sub into the subject that may answer.
 func (p *Provider) readHints(ctx context.Context, q *request) *failure {
-	q.Subject = q.Wants.Subject
+	if len(q.Wants.Subjects) == 1 {
+		q.Subject = q.Wants.Subjects[0]
+	}
 	if q.Hint == "" {
 		return nil
 	}
@@ -131,7 +133,7 @@ func (p *Provider) readHints(ctx context.Context, q *request) *failure {
 	if !ok {
 		return invalidRequest("id_token_hint is not an ID token of this issuer for this client")
 	}
-	if q.Subject != "" && q.Subject != h.Subject {
+	if q.excludes(h.Subject) {
 		return invalidRequest("id_token_hint and claims name two subjects")
 	}
 	q.Subject = h.Subject
@@ -151,7 +153,7 @@ func judge(q *request, s *session.Session, standing identity.Standing, now time.
 	switch {
 	case s == nil || standing == identity.Gone:
 		v = verdict{begin: true}
-	case q.asks(oidc.PromptLogin), q.MaxAge >= 0 && now.Sub(s.At) > q.MaxAge, q.MaxAge == 0, q.Subject != "" && q.Subject != s.Subject:
+	case q.asks(oidc.PromptLogin), q.MaxAge >= 0 && now.Sub(s.At) > q.MaxAge, q.MaxAge == 0, q.excludes(s.Subject):
 		v = verdict{begin: true, again: true}
 	case standing != identity.Good:
 		v = verdict{begin: true}
@@ -287,7 +289,7 @@ func (p *Provider) resume(w http.ResponseWriter, r *http.Request) {
 		p.broken(w, r, err)
 	case err != nil:
 		p.unable(w, r, &q, err)
-	case q.Subject != "" && q.Subject != a.Subject, q.Session != "" && q.Session == a.Session, a.At.Before(q.NotBefore.Add(-slack)):
+	case q.excludes(a.Subject), q.Session != "" && q.Session == a.Session, a.At.Before(q.NotBefore.Add(-slack)):
 		p.turnDown(w, r, &q, string(oidc.LoginRequired), "the end-user did not prove anew what was asked for")
 	case standing == identity.Due:
 		p.turnDown(w, r, &q, string(oidc.InteractionRequired), "the end-user has something to do first")

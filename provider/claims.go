@@ -24,10 +24,12 @@ var protocolClaims = map[string]bool{
 	"email": true, "email_verified": true, "phone_number_verified": true, "groups": true, "": true,
 }
 
-// about fills what may be told of u into claims: what the scopes cover and what was asked for by name.
-// A claim without a value is left out (OpenID Connect Core §5.3.2).
-func (p *Provider) about(u directory.User, scopes, names []string, claims map[string]any) {
-	covered := func(name, scope string) bool { return slices.Contains(scopes, scope) || slices.Contains(names, name) }
+// about fills what a client may be told of u into claims: what the scopes cover and what was asked for by name, as far as it may ask for
+// that now. A claim without a value is left out (OpenID Connect Core §5.3.2).
+func (c *client) about(u directory.User, scopes, names []string, claims map[string]any) {
+	covered := func(name, scope string) bool {
+		return slices.Contains(scopes, scope) || slices.Contains(names, name) && c.mayHave(name)
+	}
 	set := func(name, scope, value string) {
 		if value != "" && covered(name, scope) {
 			claims[name] = value
@@ -43,7 +45,7 @@ func (p *Provider) about(u directory.User, scopes, names []string, claims map[st
 	if covered("groups", "groups") {
 		claims["groups"] = append([]string{}, u.Groups...)
 	}
-	for name, attribute := range p.c.Claims {
+	for name, attribute := range c.Claims {
 		values := u.Attrs[attribute]
 		if len(values) == 0 {
 			continue
@@ -59,12 +61,9 @@ func (p *Provider) about(u directory.User, scopes, names []string, claims map[st
 			}
 			continue
 		}
-		scope, standard := scopeOf[name]
-		if !standard {
-			scope = oidc.ScopeProfile
-		}
+		_, standard := scopeOf[name]
 		switch {
-		case !covered(name, scope):
+		case !covered(name, c.scopeOf(name)):
 		case standard || len(values) == 1:
 			claims[name] = values[0]
 		default:
@@ -77,12 +76,14 @@ func (p *Provider) about(u directory.User, scopes, names []string, claims map[st
 func (p *Provider) claimNames() []string {
 	names := []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
 		"name", "preferred_username", "email", "email_verified", "phone_number", "groups"}
-	for name := range p.c.Claims {
-		if strings.HasPrefix(name, "address.") {
-			name = "address"
-		}
-		if !slices.Contains(names, name) {
-			names = append(names, name)
+	for _, c := range p.clients {
+		for name := range c.Claims {
+			if strings.HasPrefix(name, "address.") {
+				name = "address"
+			}
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 	}
 	slices.Sort(names[17:])

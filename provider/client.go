@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -28,13 +29,14 @@ type Client struct {
 	Grants                 []string    // default authorization_code, refresh_token
 	Scopes                 []string    // what it may ask for; default all of OpenID Connect's. Others are names of resource servers, for a client that acts for itself
 	PKCERequired           bool
-	Groups                 []string // who may sign in there; empty: everyone
-	ClaimsInIDToken        bool     // the claims of its scopes are in the ID token as well
-	RefreshGrace           time.Duration
-	Native                 bool     // RFC 8252: custom schemes, any port on a loopback redirect URI
-	ResponseModes          []string // default query, form_post; fragment on request
-	Pushed                 bool     // its authorization requests have to be pushed first (RFC 9126 §6)
-	ResourceServer         bool     // it may ask about the tokens of every client (RFC 7662 §4)
+	Groups                 []string          // who may sign in there; empty: everyone
+	ClaimsInIDToken        bool              // the claims of its scopes are in the ID token as well
+	Claims                 map[string]string // claim ("given_name", "address.locality", "department") to directory attribute: further claims, of their scopes, or of profile
+	RefreshGrace           time.Duration     // so long after it was used a refresh token gives the same successor again; at most 60 seconds
+	Native                 bool              // RFC 8252: custom schemes, any port on a loopback redirect URI
+	ResponseModes          []string          // default query, form_post; fragment on request
+	Pushed                 bool              // its authorization requests have to be pushed first (RFC 9126 §6)
+	ResourceServer         bool              // it may ask about the tokens of every client (RFC 7662 §4)
 }
 
 // scopes are those that mean something here, in the order of discovery.
@@ -122,17 +124,9 @@ func (c Config) Check() (found Problems) {
 	if text := issuerFault(c.Issuer); text != "" {
 		found.add("issuer", "%s", text)
 	}
-	if c.Code < 0 || c.Code > time.Minute {
-		found.add("tokens.code", "a code lives at most 60s")
-	}
 	for path, d := range map[string]time.Duration{"tokens.access": c.Access, "tokens.id": c.ID, "tokens.refresh_idle": c.RefreshIdle, "tokens.refresh_absolute": c.RefreshAbsolute} {
 		if d < 0 {
 			found.add(path, "a life is not negative")
-		}
-	}
-	for name := range c.Claims {
-		if protocolClaims[name] {
-			found.add("claims."+name, "this claim is the protocol's own")
 		}
 	}
 	seen := map[string]bool{}
@@ -188,6 +182,16 @@ func (c Client) check(at string, found *Problems) {
 	}
 	for i, m := range c.ResponseModes {
 		among(fmt.Sprintf("response_modes[%d]", i), m, responseModes)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Claims)) {
+		switch part, isPart := strings.CutPrefix(name, "address."); {
+		case protocolClaims[name]:
+			found.add(at+".claims."+name, "this claim is the protocol's own, or comes from the directory as it is")
+		case name == "address" || isPart && part == "" || !isPart && strings.Contains(name, "."):
+			found.add(at+".claims."+name, "a claim has no dot, but for a member of address such as address.locality")
+		case c.Claims[name] == "":
+			found.add(at+".claims."+name, "name the directory's attribute")
+		}
 	}
 	if c.RefreshGrace < 0 || c.RefreshGrace > time.Minute {
 		found.add(at+".refresh_grace", "a grace is at most 60s")

@@ -2,10 +2,13 @@ package provider
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
@@ -15,19 +18,24 @@ import (
 
 // document is a public answer that is made once and served often.
 type document struct {
-	body         []byte
-	length, etag string
+	body   []byte
+	etag   string
+	always http.Header // of every answer; its lists are shared, and nobody changes them
+	whole  http.Header // of one with the body
 }
 
-func newDocument(body []byte) *document {
-	return &document{body, strconv.Itoa(len(body)), `"` + secret.Digest(string(body))[:22] + `"`}
+// newDocument is one that whoever fetched it may use for so long.
+func newDocument(body []byte, maxAge time.Duration) *document {
+	etag := `"` + secret.Digest(string(body))[:22] + `"`
+	return &document{body, etag,
+		http.Header{"Cache-Control": {fmt.Sprintf("public, max-age=%d", int(maxAge.Seconds()))}, "Etag": {etag}},
+		http.Header{"Content-Type": {"application/json"}, "Content-Length": {strconv.Itoa(len(body))}}}
 }
 
 // serve sends the document, or 304 to whoever has it already.
 func (d *document) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Cache-Control", "public, max-age=300")
-	h.Set("ETag", d.etag)
+	maps.Copy(h, d.always)
 	if match := r.Header.Get("If-None-Match"); match != "" && slices.ContainsFunc(strings.Split(match, ","), func(tag string) bool {
 		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
 		return tag == d.etag || tag == "*"
@@ -35,21 +43,26 @@ func (d *document) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", d.length)
+	maps.Copy(h, d.whole)
 	if r.Method != http.MethodHead {
 		w.Write(d.body)
 	}
 }
 
-func (p *Provider) showDiscovery(w http.ResponseWriter, r *http.Request) { p.meta.serve(w, r) }
+func (p *Provider) showDiscovery(w http.ResponseWriter, r *http.Request) {
+	web.Quiet(r)
+	p.meta.serve(w, r)
+}
 
-// showKeys shows the keys as they are now on every node.
+// showKeys shows the keys as they are now on every node, or were a moment ago.
 func (p *Provider) showKeys(w http.ResponseWriter, r *http.Request) {
-	if err := p.lookAgain(r.Context()); err != nil {
-		web.Note(r, "keys", "as last read") // they hold while the store is away
+	held, err := p.lately(r.Context())
+	if err != nil { // they hold while the store is away
+		web.Note(r, "keys", "as last read")
+	} else {
+		web.Quiet(r)
 	}
-	p.keys.Load().set.serve(w, r)
+	held.set.serve(w, r)
 }
 
 // metadata is the library's, with the members it lacks (RFC 9207 §3, RFC 9126 §5).
@@ -121,5 +134,5 @@ func asDocument(v any) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDocument(body), nil
+	return newDocument(body, 5*time.Minute), nil
 }

@@ -148,8 +148,8 @@ func TestA51_OnlyEndpointsWithoutCookiesAnswerScriptsOfOtherOrigins(t *testing.T
 }
 
 func TestAConfigWithFaultsIsRefusedWithAllOfThem(t *testing.T) {
-	c := Config{Issuer: "http://login.example.com/", Code: 61e9, Claims: map[string]string{"sub": "uid"}, Clients: []Client{
-		{ID: "a", Secret: "s", RedirectURIs: []string{"/cb", "https://a.example/#x", "https://*.a.example/", "javascript:alert(1)", "https://u@a.example/", "com.example.app:/cb", "data:text/html,x", "https://a.example/ok\r\nX: y", "//a.example/cb"}},
+	c := Config{Issuer: "http://login.example.com/", Clients: []Client{
+		{ID: "a", Secret: "s", Claims: map[string]string{"sub": "uid", "email": "mail", "a.b": "c", "address.": "l", "shoe": "", "size": "size"}, RedirectURIs: []string{"/cb", "https://a.example/#x", "https://*.a.example/", "javascript:alert(1)", "https://u@a.example/", "com.example.app:/cb", "data:text/html,x", "https://a.example/ok\r\nX: y", "//a.example/cb"}},
 		{ID: "a", RedirectURIs: []string{"https://a.example/"}, AuthMethod: "none", IDTokenAlg: "HS256", Grants: []string{"password"}, Scopes: []string{"admin"}, ResponseModes: []string{"okta_post_message"}},
 		{ID: "b", Public: true, Secret: "s", AuthMethod: "client_secret_basic", RedirectURIs: []string{"http://b.example/cb"}, RefreshGrace: 3600e9},
 		{ID: "n", Public: true, Native: true, RedirectURIs: []string{"com.example.app:/cb", "http://127.0.0.1/cb", "app:/cb", "file:///etc/passwd"}, PostLogoutRedirectURIs: []string{"nonsense"}},
@@ -159,7 +159,7 @@ func TestAConfigWithFaultsIsRefusedWithAllOfThem(t *testing.T) {
 	for _, p := range c.Check() {
 		got = append(got, p.Path)
 	}
-	for _, want := range []string{"issuer", "tokens.code", "claims.sub", "clients[0].redirect_uris[0]", "clients[0].redirect_uris[1]", "clients[0].redirect_uris[2]", "clients[0].redirect_uris[3]",
+	for _, want := range []string{"issuer", "clients[0].claims.sub", "clients[0].claims.email", "clients[0].claims.a.b", "clients[0].claims.address.", "clients[0].claims.shoe", "clients[0].redirect_uris[0]", "clients[0].redirect_uris[1]", "clients[0].redirect_uris[2]", "clients[0].redirect_uris[3]",
 		"clients[0].redirect_uris[4]", "clients[0].redirect_uris[5]", "clients[0].redirect_uris[6]", "clients[0].redirect_uris[7]", "clients[0].redirect_uris[8]", "clients[1].id", "clients[1].secret", "clients[1].auth_method",
 		"clients[1].id_token_alg", "clients[1].grants[0]", "clients[1].scopes[0]", "clients[1].response_modes[0]", "clients[2].secret", "clients[2].auth_method", "clients[2].redirect_uris[0]", "clients[2].refresh_grace",
 		"clients[3].redirect_uris[2]", "clients[3].redirect_uris[3]", "clients[3].post_logout_redirect_uris[0]", "clients[4].id", "clients[4].redirect_uris"} {
@@ -167,7 +167,7 @@ func TestAConfigWithFaultsIsRefusedWithAllOfThem(t *testing.T) {
 			t.Errorf("no problem at %s", want)
 		}
 	}
-	for _, fine := range []string{"clients[3].redirect_uris[0]", "clients[3].redirect_uris[1]", "clients[0].secret"} {
+	for _, fine := range []string{"clients[0].claims.size", "clients[3].redirect_uris[0]", "clients[3].redirect_uris[1]", "clients[0].secret"} {
 		if slices.Contains(got, fine) {
 			t.Errorf("a problem at %s", fine)
 		}

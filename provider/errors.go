@@ -115,20 +115,24 @@ func refuseMethod(w http.ResponseWriter, methods []string) {
 	write(w, http.StatusMethodNotAllowed, map[string]string{"error": string(oidc.InvalidRequest), "error_description": "method not allowed"})
 }
 
+// Lists that the headers of many answers share, and nobody changes.
+var anybody, challenges = []string{"*"}, []string{"WWW-Authenticate"}
+
 // shared serves the methods named to scripts of every origin, without credentials (RFC 9700 §4.16): what it serves never looks at a cookie.
 func shared(h http.HandlerFunc, methods ...string) http.Handler {
 	allowed := strings.Join(methods, ", ")
 	inner := only(h, methods...)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Access-Control-Allow-Origin", "*")
+		h := w.Header()
+		h["Access-Control-Allow-Origin"] = anybody
 		if r.Method == http.MethodOptions {
-			w.Header().Set("Access-Control-Allow-Methods", allowed)
-			w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-			w.Header().Set("Access-Control-Max-Age", "600")
+			h.Set("Access-Control-Allow-Methods", allowed)
+			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+			h.Set("Access-Control-Max-Age", "600")
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		w.Header().Set("Access-Control-Expose-Headers", "WWW-Authenticate")
+		h["Access-Control-Expose-Headers"] = challenges
 		inner.ServeHTTP(w, r)
 	})
 }

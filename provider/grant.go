@@ -47,6 +47,9 @@ type grant struct {
 	Sealed  []byte    `json:"sealed,omitempty"`  // the one that is good now; for a client with a grace
 }
 
+// codeFor is how long a code waits for its client (RFC 6749 §4.1.2 allows ten minutes).
+const codeFor = time.Minute
+
 // code is what an authorization code has to be redeemed with.
 type code struct {
 	Redirect  string `json:"redirect"`
@@ -216,7 +219,7 @@ func (p *Provider) addCode(ctx context.Context, q *request, c *client, a identit
 				return err
 			}
 		}
-		return p.grants.Add(tx, secret.Digest(value), a.User, tx.Now().Add(p.c.Code), g)
+		return p.grants.Add(tx, secret.Digest(value), a.User, tx.Now().Add(codeFor), g)
 	})
 	return value, err
 }

@@ -41,7 +41,7 @@ func challenge(verifier string) string {
 
 // clients are registered at every house.
 func registered() []Client {
-	return []Client{
+	all := []Client{
 		{ID: "wiki", Name: "The Wiki", Secret: wikiSecret, RedirectURIs: []string{callback, "https://wiki.example.com/other?a=b"}, PostLogoutRedirectURIs: []string{goodbye}, IDTokenAlg: "ES256", AuthMethod: "client_secret_basic"},
 		{ID: "post", Secret: "post-secret", RedirectURIs: []string{"https://post.example.com/cb"}, AuthMethod: "client_secret_post", IDTokenAlg: "EdDSA"},
 		{ID: "rsa", Secret: "rsa-secret", RedirectURIs: []string{"https://rsa.example.com/cb"}},
@@ -53,6 +53,10 @@ func registered() []Client {
 		{ID: "api", Secret: "api-secret", Grants: []string{"client_credentials"}, Scopes: []string{"orders.read", "orders.write"}, ResourceServer: true},
 		{ID: "pusher", Secret: "pusher-secret", RedirectURIs: []string{"https://pusher.example.com/cb"}, IDTokenAlg: "ES256", Pushed: true},
 	}
+	for i := range all {
+		all[i].Claims = map[string]string{"given_name": "givenName", "address.locality": "l", "team": "team"}
+	}
+	return all
 }
 
 // house is a provider with everything around it, and a guide in place of the other wing.
@@ -65,7 +69,9 @@ type house struct {
 	guide    *guide
 	p        *Provider
 	handler  http.Handler
-	pages    []string // reasons of the error pages shown
+	now      func() time.Time // of the next provider; nil: the store's
+	shared   bool             // the next provider is one of several nodes
+	pages    []string         // reasons of the error pages shown
 	posts    [][][2]string
 	postTo   []string
 	mu       sync.Mutex
@@ -107,9 +113,8 @@ var anRSAKey = sync.OnceValue(func() []byte {
 // provide makes a provider on the house's store, as a second node or a restart would.
 func (h *house) provide(issuer string, clients []Client) *Provider {
 	h.t.Helper()
-	p, err := New(context.Background(), Config{Issuer: issuer, Clients: clients, Languages: []string{"en", "de"},
-		Claims: map[string]string{"given_name": "givenName", "address.locality": "l", "team": "team"}}, Deps{
-		Store: h.db, Ring: h.ring, Sessions: h.sessions, Interaction: h.guide,
+	p, err := New(context.Background(), Config{Issuer: issuer, Clients: clients, Languages: []string{"en", "de"}}, Deps{
+		Store: h.db, Ring: h.ring, Sessions: h.sessions, Interaction: h.guide, Now: h.now, Shared: h.shared,
 		Journal: audit.New(h.db, audit.Options{Ring: h.ring}),
 		Logger:  slog.New(slog.NewTextHandler(h.t.Output(), nil)),
 		Error: func(w http.ResponseWriter, r *http.Request, reason, reference string, status int) {

@@ -15,8 +15,12 @@ import (
 
 // idToken signs what the grant says of the end-user (OpenID Connect Core §2), for one client alone, so azp is not needed.
 // nonce is given at the code and not again at a refresh (§12.2). u is used where claims belong into the ID token.
-func (p *Provider) idToken(g *grant, c *client, u directory.User, nonce, accessToken string, now time.Time) (string, error) {
-	k := p.keys.Load().active[c.IDTokenAlg]
+func (p *Provider) idToken(ctx context.Context, g *grant, c *client, u directory.User, nonce, accessToken string, now time.Time) (string, error) {
+	held, err := p.lately(ctx)
+	if err != nil {
+		return "", fmt.Errorf("signing keys: %w", err)
+	}
+	k := held.signing[c.IDTokenAlg]
 	if k == nil {
 		return "", fmt.Errorf("no active key for %s", c.IDTokenAlg)
 	}
@@ -30,7 +34,7 @@ func (p *Provider) idToken(g *grant, c *client, u directory.User, nonce, accessT
 		if c.ClaimsInIDToken {
 			covered = g.Scopes
 		}
-		p.about(u, covered, g.Wants.IDToken, claims)
+		c.about(u, covered, g.Wants.IDToken, claims)
 	}
 	claims["iss"], claims["sub"], claims["aud"] = p.c.Issuer, g.Subject, c.ID
 	claims["iat"], claims["exp"], claims["auth_time"] = now.Unix(), now.Add(p.c.ID).Unix(), g.At.Unix()

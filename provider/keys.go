@@ -14,22 +14,28 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/secret"
 	"github.com/sparekey-id/sparekey/internal/store"
 )
 
 // The life of a signing key: published as next, signing as active, published still as retired until the last token it signed has ended.
+// One that is trusted no more takes another way, which turn.go walks: it signs, distrusted, until its successor is published everywhere; it signs no
+// more, leaving, and is published for as long as another node may still hand out what it signed; and it is withdrawn.
 const (
-	next    = "next"
-	active  = "active"
-	retired = "retired"
+	next       = "next"
+	active     = "active"
+	retired    = "retired"
+	distrusted = "distrusted"
+	leaving    = "leaving"
+	withdrawn  = "withdrawn"
 )
+
+// fresh is for how long a node goes by what it has read of the keys, in what it publishes and in what it signs with.
+const fresh = time.Second
 
 // hintsFor is how long a retired key, published no more, still reads the id_token_hint of a relying party that has been away.
 const hintsFor = 400 * 24 * time.Hour
@@ -38,7 +44,7 @@ const hintsFor = 400 * 24 * time.Hour
 type Key struct {
 	ID      string    `json:"id"`
 	Alg     string    `json:"alg"`
-	State   string    `json:"state"` // next, active, retired
+	State   string    `json:"state"` // next, active, retired, distrusted, leaving, withdrawn
 	Created time.Time `json:"created"`
 	Active  time.Time `json:"active,omitzero"`
 	Retired time.Time `json:"retired,omitzero"`
@@ -49,15 +55,30 @@ type key struct {
 	Key
 	private crypto.Signer
 	public  jose.JSONWebKey
-	head    string // of every token it signs, with the dot behind
+	head    string    // of every token it signs, with the dot behind
+	seen    time.Time // by this process in this state, for the first time
 }
+
+// signs reports whether tokens are signed with it.
+func (k *key) signs() bool { return k.State == active || k.State == distrusted }
+
+// vouches reports whether what it has signed is believed when it comes back.
+func (k *key) vouches() bool { return k.signs() || k.State == retired }
 
 // keys are the tenant's, as last read. The value is never changed, only replaced.
 type keys struct {
-	all    map[string]*key // by kid
-	active map[string]*key // by algorithm
-	set    *document       // the JWK set
-	look   uint64          // a look that began later has seen more
+	all     map[string]*key // by kid
+	signing map[string]*key // by algorithm
+	set     *document       // the JWK set
+	look    uint64          // a look that began later has seen more
+	began   time.Time       // when the look did
+}
+
+// fresh reports whether they may be gone by at a time. Both clocks have to say so, the one that is set and the one that only runs: the first may be put back, and the second stands still
+// while a machine sleeps.
+func (k *keys) fresh(now time.Time) bool {
+	since, set := now.Sub(k.began), now.Round(0).Sub(k.began.Round(0))
+	return since >= 0 && since <= fresh && set >= 0 && set <= fresh
 }
 
 // needed are the algorithms there has to be a key for: RS256 always, since discovery has to list it (OpenID Connect Discovery §3).
@@ -75,25 +96,36 @@ func (p *Provider) needed() []string {
 	})
 }
 
-// openKeys reads the keys and makes an active one for each algorithm that has none. Two nodes that start at once end up with one.
+// openKeys reads the keys and makes an active one for each algorithm that has none. Two nodes that start at once end up with one. Where other
+// nodes may be serving the tenant already, it returns when all of them have had time to publish what it made.
 func (p *Provider) openKeys(ctx context.Context) error {
 	if err := p.readKeys(ctx); err != nil {
 		return err
 	}
+	served, made := len(p.keys.Load().all) > 0, false
 	for _, alg := range p.needed() {
-		if p.keys.Load().active[alg] != nil {
+		if p.keys.Load().signing[alg] != nil {
 			continue
 		}
 		if err := p.makeKey(ctx, alg, active); err != nil {
 			return err
 		}
+		made = true
 	}
-	return nil
+	if !p.d.Shared || !served || !made {
+		return nil
+	}
+	select {
+	case <-time.After(fresh + fresh/2):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // readKeys brings p.keys in step with the table. Keys opened before are not opened again.
 func (p *Provider) readKeys(ctx context.Context) error {
-	now := &keys{all: map[string]*key{}, active: map[string]*key{}, look: p.looks.Add(1)}
+	now := &keys{all: map[string]*key{}, signing: map[string]*key{}, look: p.looks.Add(1), began: p.d.Now()}
 	before := p.keys.Load()
 	var published jose.JSONWebKeySet
 	published.Keys = []jose.JSONWebKey{}
@@ -116,24 +148,29 @@ func (p *Provider) readKeys(ctx context.Context) error {
 				return fmt.Errorf("key %s: %w", k.ID, err)
 			}
 			now.all[k.ID] = &k
-			switch {
-			case k.State == active:
-				now.active[k.Alg] = &k
-			case k.State == retired && p.d.Now().After(k.Retired.Add(p.keptFor())):
-				continue
+			if k.signs() {
+				now.signing[k.Alg] = &k
 			}
-			published.Keys = append(published.Keys, k.public)
+			if k.State != withdrawn && !(k.State == retired && p.d.Now().After(k.Retired.Add(p.keptFor()))) {
+				published.Keys = append(published.Keys, k.public)
+			}
 		}
 		return rows.Err()
 	})
 	if err != nil {
 		return err
 	}
+	seen := p.d.Now() // and not before: what a look has found may have been written while it went on
+	for id, k := range now.all {
+		if k.seen = seen; before != nil && before.all[id] != nil && before.all[id].State == k.State {
+			k.seen = before.all[id].seen
+		}
+	}
 	body, err := json.Marshal(published)
 	if err != nil {
 		return err
 	}
-	now.set = newDocument(body)
+	now.set = newDocument(body, fresh)
 	for before == nil || before.look < now.look {
 		if p.keys.CompareAndSwap(before, now) {
 			break
@@ -146,23 +183,33 @@ func (p *Provider) readKeys(ctx context.Context) error {
 // looking bounds how long the store is waited for where the keys last read will do.
 const looking = time.Second
 
-// lookAgain reads the keys for a relying party that may have met another node's newest: a node writes a key into the table before it signs with it.
-// After an error the keys are those last read.
-func (p *Provider) lookAgain(ctx context.Context) error {
+// lately gives the keys as they are now, or were a moment ago, and looks them up when what is known of them is older. After an error they are those last read.
+func (p *Provider) lately(ctx context.Context) (*keys, error) {
+	if k := p.keys.Load(); k.fresh(p.d.Now()) {
+		return k, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, looking)
 	defer cancel()
-	return p.readKeys(ctx)
+	select {
+	case p.oneLooks <- struct{}{}:
+		defer func() { <-p.oneLooks }()
+	case <-ctx.Done():
+		return p.keys.Load(), ctx.Err()
+	}
+	if k := p.keys.Load(); k.fresh(p.d.Now()) { // another one has looked meanwhile
+		return k, nil
+	}
+	err := p.readKeys(ctx)
+	return p.keys.Load(), err
 }
 
-// keyNamed is the key with that kid, whichever node made it; nil: there is none.
+// keyNamed is the key with that kid whose signatures are believed, whichever node made it; nil: there is none.
 func (p *Provider) keyNamed(ctx context.Context, kid string) *key {
-	if k := p.keys.Load().all[kid]; k != nil {
+	held, err := p.lately(ctx)
+	if k := held.all[kid]; k != nil && err == nil && k.vouches() {
 		return k
 	}
-	if err := p.lookAgain(ctx); err != nil {
-		return nil
-	}
-	return p.keys.Load().all[kid]
+	return nil
 }
 
 // keptFor is how long a retired key stays published: until the last token it signed has ended, and an hour for clocks and caches.
@@ -190,6 +237,8 @@ func (p *Provider) openKey(k *key, sealed []byte) error {
 	return nil
 }
 
+const insertKey = `INSERT INTO signing_key (tenant, id, alg, state, created_at, active_at, retired_at, key) VALUES ($1, $2, $3, $4, $5, $6, 0, $7)`
+
 // makeKey makes a key outside any transaction and keeps it, unless another node has made one in that state meanwhile.
 func (p *Provider) makeKey(ctx context.Context, alg, state string) error {
 	der, err := generate(alg)
@@ -203,16 +252,15 @@ func (p *Provider) makeKey(ctx context.Context, alg, state string) error {
 			return err
 		}
 		var n int64
-		if err := tx.Row(`SELECT COUNT(*) FROM signing_key WHERE tenant = $1 AND alg = $2 AND state = $3`, alg, state).Scan(&n); err != nil || n > 0 {
+		now := store.Micros(p.d.Now())
+		since, or := now, distrusted
+		if state == next {
+			since, or = 0, next
+		}
+		if err := tx.Row(`SELECT COUNT(*) FROM signing_key WHERE tenant = $1 AND alg = $2 AND (state = $3 OR state = $4)`, alg, state, or).Scan(&n); err != nil || n > 0 {
 			return err
 		}
-		now := store.Micros(p.d.Now())
-		since := now
-		if state == next {
-			since = 0
-		}
-		_, err := tx.Exec(`INSERT INTO signing_key (tenant, id, alg, state, created_at, active_at, retired_at, key) VALUES ($1, $2, $3, $4, $5, $6, 0, $7)`,
-			id, alg, state, now, since, sealed)
+		_, err := tx.Exec(insertKey, id, alg, state, now, since, sealed)
 		return err
 	})
 	if err != nil {
@@ -245,101 +293,13 @@ func generate(alg string) (der []byte, err error) {
 	return x509.MarshalPKCS8PrivateKey(private)
 }
 
-// TurnKeys is one round of Run: it reads the keys anew, publishes a successor when the active key nears its end, lets the
-// successor sign once it has been published long enough, and forgets what no hint needs any more.
-func (p *Provider) TurnKeys(ctx context.Context) error { return p.turn(ctx, false, false) }
-
-// RotateKeys publishes a successor for every algorithm in use; it signs once it has been published for Config.KeyLead,
-// or at once when told so, for a key that is no longer trusted.
-func (p *Provider) RotateKeys(ctx context.Context, atOnce bool) error {
-	return p.turn(ctx, true, atOnce)
-}
-
-func (p *Provider) turn(ctx context.Context, asked, atOnce bool) error {
-	if err := p.readKeys(ctx); err != nil {
-		return err
-	}
-	for _, alg := range p.needed() {
-		now, held := p.d.Now(), p.keys.Load()
-		current, successor := held.active[alg], held.find(alg, next)
-		if current == nil {
-			if err := p.makeKey(ctx, alg, active); err != nil {
-				return err
-			}
-			continue
-		}
-		if successor == nil && (asked || !now.Before(current.Active.Add(p.c.KeyLife-p.c.KeyLead))) {
-			if err := p.makeKey(ctx, alg, next); err != nil {
-				return err
-			}
-			successor = p.keys.Load().find(alg, next)
-		}
-		if successor != nil && (atOnce || !now.Before(successor.Created.Add(p.c.KeyLead))) {
-			if err := p.promote(ctx, successor); err != nil {
-				return err
-			}
-		}
-	}
-	return p.forgetKeys(ctx)
-}
-
-func (k *keys) find(alg, state string) *key {
-	for _, one := range k.all {
-		if one.Alg == alg && one.State == state {
-			return one
-		}
-	}
-	return nil
-}
-
-// promote lets a successor sign and retires the key before it. When another node was first, nothing is left to do.
-func (p *Provider) promote(ctx context.Context, k *key) error {
-	err := p.d.Store.Write(ctx, func(tx store.Tx) error {
-		if err := p.lockKeys(tx); err != nil {
-			return err
-		}
-		now := store.Micros(p.d.Now())
-		var n int64
-		if err := tx.Row(`SELECT COUNT(*) FROM signing_key WHERE tenant = $1 AND id = $2 AND state = $3`, k.ID, next).Scan(&n); err != nil || n == 0 {
-			return err
-		}
-		if _, err := tx.Exec(`UPDATE signing_key SET state = $3, retired_at = $4 WHERE tenant = $1 AND alg = $2 AND state = $5`, k.Alg, retired, now, active); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(`UPDATE signing_key SET state = $3, active_at = $4 WHERE tenant = $1 AND id = $2`, k.ID, active, now); err != nil {
-			return err
-		}
-		return p.d.Journal.Record(tx, audit.Event{Name: audit.KeysRotated, Actor: "system", Detail: map[string]string{"key": k.ID, "kind": strings.ToLower(k.Alg)}})
-	})
-	if err != nil {
-		return err
-	}
-	return p.readKeys(ctx)
-}
-
-func (p *Provider) forgetKeys(ctx context.Context) error {
-	before := p.d.Now().Add(-hintsFor)
-	held := p.keys.Load()
-	old := false
-	for _, k := range held.all {
-		old = old || k.State == retired && k.Retired.Before(before)
-	}
-	if !old {
-		return nil
-	}
-	return p.d.Store.Write(ctx, func(tx store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM signing_key WHERE tenant = $1 AND state = $2 AND retired_at < $3`, retired, store.Micros(before))
-		return err
-	})
-}
-
-// Keys lists the signing keys by algorithm: the retired ones, the active one, its successor.
+// Keys lists the signing keys by algorithm: those that sign no more, the one that signs, its successor.
 func (p *Provider) Keys() []Key {
 	var list []Key
 	for _, k := range p.keys.Load().all {
 		list = append(list, k.Key)
 	}
-	order := map[string]int{retired: 0, active: 1, next: 2}
+	order := map[string]int{withdrawn: 0, leaving: 1, retired: 2, distrusted: 3, active: 4, next: 5}
 	slices.SortFunc(list, func(a, b Key) int {
 		return cmp.Or(slices.Index(algorithms, a.Alg)-slices.Index(algorithms, b.Alg), order[a.State]-order[b.State], a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
 	})

@@ -166,21 +166,26 @@ func TestF13_AKeyIsPublishedBeforeItSignsAndUntilItsLastTokenHasEnded(t *testing
 func TestAnOperatorRotatesKeys(t *testing.T) {
 	h := newHouse(t)
 	_, before := h.granted()
-	if err := h.p.RotateKeys(t.Context(), false); err != nil {
+	if err := h.p.RotateKeys(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if states(h.p, "ES256") != "active next" || states(h.p, "EdDSA") != "active next" {
 		t.Fatal(h.p.Keys())
 	}
-	if err := h.p.RotateKeys(t.Context(), false); err != nil || states(h.p, "ES256") != "active next" {
+	if err := h.p.RotateKeys(t.Context()); err != nil || states(h.p, "ES256") != "active next" {
 		t.Fatal("twice makes two successors", h.p.Keys(), err)
 	}
-	if err := h.p.RotateKeys(t.Context(), true); err != nil || states(h.p, "ES256") != "retired active" {
+	h.clock.Advance(keyLead - time.Second)
+	if err := h.p.TurnKeys(t.Context()); err != nil || states(h.p, "ES256") != "active next" {
+		t.Fatal(h.p.Keys(), err)
+	}
+	h.clock.Advance(time.Second)
+	if err := h.p.TurnKeys(t.Context()); err != nil || states(h.p, "ES256") != "retired active" {
 		t.Fatal(h.p.Keys(), err)
 	}
 	_, after := h.granted()
 	if kid(after.id) == kid(before.id) {
-		t.Error("at once is not at once")
+		t.Error("the key before it signs")
 	}
 	h.verified(before.id)
 	if h.events("keys.rotated") != 3 {

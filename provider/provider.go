@@ -49,15 +49,11 @@ type Interaction interface {
 type Config struct {
 	Issuer          string // URL without a trailing slash: https, or http on a loopback host
 	Clients         []Client
-	Access          time.Duration     // life of an access token; 10 minutes
-	ID              time.Duration     // life of an ID token; 10 minutes
-	Code            time.Duration     // life of a code; 60 seconds, which is the most
-	RefreshIdle     time.Duration     // a refresh token unused so long is over; 14 days
-	RefreshAbsolute time.Duration     // so long after sign-in it is over in any case; 90 days
-	KeyLife         time.Duration     // how long a signing key signs; 90 days
-	KeyLead         time.Duration     // how long a key is published before it signs; 24 hours
-	Claims          map[string]string // claim ("given_name", "address.locality", "department") to directory attribute
-	Languages       []string          // for ui_locales_supported
+	Access          time.Duration // life of an access token; 10 minutes
+	ID              time.Duration // life of an ID token; 10 minutes
+	RefreshIdle     time.Duration // a refresh token unused so long is over; 14 days
+	RefreshAbsolute time.Duration // so long after sign-in it is over in any case; 90 days
+	Languages       []string      // for ui_locales_supported
 }
 
 // Deps are the rooms and hooks the wing stands on.
@@ -73,6 +69,7 @@ type Deps struct {
 	FormPost func(w http.ResponseWriter, r *http.Request, target string, fields [][2]string)
 	Now      func() time.Time // nil: the store's clock
 	Logger   *slog.Logger     // nil: silent
+	Shared   bool             // other nodes may be serving from the same store
 }
 
 // Provider is the wing for one tenant. It is safe for concurrent use.
@@ -88,6 +85,7 @@ type Provider struct {
 	refreshing secret.MAC // refresh tokens
 	keys       atomic.Pointer[keys]
 	looks      atomic.Uint64 // at the table of keys
+	oneLooks   chan struct{} // whoever looks, while others wait for what she finds
 	meta       *document
 
 	requests store.Shelf[request]
@@ -119,6 +117,7 @@ func New(ctx context.Context, c Config, d Deps) (*Provider, error) {
 	}
 	p := &Provider{c: c, d: d, path: u.Path, origin: u.Scheme + "://" + u.Host,
 		clients:    map[string]*client{},
+		oneLooks:   make(chan struct{}, 1),
 		nobody:     newClient(Client{ID: secret.ID(), Secret: secret.Text(secret.Token())}),
 		successors: d.Ring.Box("refresh/" + d.Store.Name()),
 		refreshing: d.Ring.MAC("refresh/" + d.Store.Name()),
@@ -144,11 +143,8 @@ func New(ctx context.Context, c Config, d Deps) (*Provider, error) {
 func (c *Config) defaults() {
 	c.Access = cmp.Or(c.Access, 10*time.Minute)
 	c.ID = cmp.Or(c.ID, 10*time.Minute)
-	c.Code = cmp.Or(c.Code, time.Minute)
 	c.RefreshIdle = cmp.Or(c.RefreshIdle, 14*24*time.Hour)
 	c.RefreshAbsolute = cmp.Or(c.RefreshAbsolute, 90*24*time.Hour)
-	c.KeyLife = cmp.Or(c.KeyLife, 90*24*time.Hour)
-	c.KeyLead = cmp.Or(c.KeyLead, 24*time.Hour)
 }
 
 // Paths of the endpoints under the issuer. Relying parties learn them from discovery.
@@ -185,16 +181,21 @@ func (p *Provider) Mount(mux *http.ServeMux, prefix string) {
 	mux.Handle(prefix+leavePath, only(p.leave, http.MethodGet))
 }
 
-// Run keeps the signing keys in step with the other nodes and turns them over when their time has come, until ctx ends.
+// Run turns the signing keys over when their time has come, until ctx ends: it looks at them every minute, and every second while keys that are
+// trusted no more are on their way out.
 func (p *Provider) Run(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for {
+	for last := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		if !p.Turning() && time.Since(last) < time.Minute {
+			continue
+		}
+		last = time.Now()
 		if err := p.TurnKeys(ctx); err != nil && ctx.Err() == nil {
 			p.d.Logger.Error("signing keys", "tenant", p.d.Store.Name(), "error", err)
 		}

@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
@@ -209,57 +208,4 @@ func locales(text string) []string {
 		}
 	}
 	return tags
-}
-
-// wants is what the claims parameter asks for beyond scopes (OpenID Connect Core §5.5).
-type wants struct {
-	UserInfo []string `json:"userinfo,omitempty"`
-	IDToken  []string `json:"id_token,omitempty"`
-	ACR      []string `json:"acr,omitempty"`     // essential: one of these, or the request fails
-	Subject  string   `json:"subject,omitempty"` // sub with a value: nobody else may answer
-}
-
-// read takes the claims parameter. A claim is given only where the client might have asked for its scope.
-func (w *wants) read(text string, c *client) *failure {
-	if text == "" {
-		return nil
-	}
-	type detail struct {
-		Essential bool     `json:"essential"`
-		Value     any      `json:"value"`
-		Values    []string `json:"values"`
-	}
-	var asked struct {
-		UserInfo map[string]*json.RawMessage `json:"userinfo"`
-		IDToken  map[string]*json.RawMessage `json:"id_token"`
-	}
-	if json.Unmarshal([]byte(text), &asked) != nil {
-		return invalidRequest("claims is not what OpenID Connect Core 5.5 describes")
-	}
-	for name := range asked.UserInfo {
-		if slices.Contains(c.Scopes, scopeOf[name]) {
-			w.UserInfo = append(w.UserInfo, name)
-		}
-	}
-	for name, raw := range asked.IDToken {
-		var d detail
-		if raw != nil && json.Unmarshal(*raw, &d) != nil {
-			return invalidRequest("claims is not what OpenID Connect Core 5.5 describes")
-		}
-		value, _ := d.Value.(string)
-		switch {
-		case name == "sub" && value != "":
-			w.Subject = value
-		case name == "acr" && d.Essential:
-			if value != "" {
-				d.Values = append(d.Values, value)
-			}
-			w.ACR = d.Values
-		case slices.Contains(c.Scopes, scopeOf[name]):
-			w.IDToken = append(w.IDToken, name)
-		}
-	}
-	slices.Sort(w.UserInfo)
-	slices.Sort(w.IDToken)
-	return nil
 }

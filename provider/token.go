@@ -35,12 +35,17 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		err = &failure{http.StatusBadRequest, string(oidc.UnsupportedGrantType), "use " + strings.Join(grantTypes, ", ")}
 	case !slices.Contains(c.Grants, kind):
 		err = &failure{http.StatusBadRequest, string(oidc.UnauthorizedClient), "this client may not use this grant_type"}
-	case kind == string(oidc.GrantTypeCode):
-		t, err = p.redeem(r, form, c)
-	case kind == string(oidc.GrantTypeRefreshToken):
-		t, err = p.refresh(r, form, c)
-	default:
+	case kind == string(oidc.GrantTypeClientCredentials):
 		t, err = p.grantClient(r, form, c)
+	default:
+		if _, err = p.lately(r.Context()); err != nil { // nothing is used up while there is nothing to sign with
+			break
+		}
+		if kind == string(oidc.GrantTypeCode) {
+			t, err = p.redeem(r, form, c)
+		} else {
+			t, err = p.refresh(r, form, c)
+		}
 	}
 	if err == nil && t.grant.Value.User != "" {
 		t.id, err = p.sign(r.Context(), &t, c)
@@ -186,7 +191,7 @@ func (p *Provider) recheck(ctx context.Context, c *client, look func(store.Tx) (
 
 // sign makes the ID token of what has been committed. When that fails, what was committed ends: nobody has it yet.
 func (p *Provider) sign(ctx context.Context, t *issued, c *client) (string, error) {
-	token, err := p.idToken(&t.grant.Value, c, t.user, t.nonce, t.access, t.at)
+	token, err := p.idToken(ctx, &t.grant.Value, c, t.user, t.nonce, t.access, t.at)
 	if err != nil {
 		drop := p.d.Store.Write(context.WithoutCancel(ctx), func(tx store.Tx) error { return p.grants.Drop(tx, t.grant.Key) })
 		return "", errors.Join(store.ErrUnavailable, err, drop)

@@ -237,7 +237,7 @@ func TestAnIDTokenThatCannotBeSignedLeavesNothingBehind(t *testing.T) {
 	b := h.browser()
 	b.signedIn(ironman)
 	code := b.authorize("scope", "openid offline_access").code()
-	delete(h.p.keys.Load().active, "ES256")
+	delete(h.p.keys.Load().signing, "ES256")
 	b.redeem(code).fails(503, "temporarily_unavailable")
 	if h.count("grant") != 0 {
 		t.Error("a grant is left whose tokens nobody has")

@@ -32,7 +32,7 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	claims := make(map[string]any, 16)
-	p.about(h.user, h.scopes, h.grant.Wants.UserInfo, claims)
+	h.client.about(h.user, h.scopes, h.grant.Wants.UserInfo, claims)
 	claims["sub"] = h.grant.Subject
 	write(w, http.StatusOK, claims)
 }

@@ -27,7 +27,7 @@ var flags = []flag{
 	{"privileged", "", "her password is never reset here"},
 	{"password-stdin", "", "read the password from standard input, one line; without it one is made up and printed"},
 	{"thaw", "", "let changes through again after “This wasn’t me”, too"},
-	{"now", "", "successors sign at once; the keys before them stay published until their last token has ended"},
+	{"now", "", "the old keys are trusted no more: new ones sign some seconds later, and then nothing that the old ones signed is believed"},
 	{"network", "ADDRESS", "lift what counts against the network of an address"},
 	{"brake", "", "lift the brake on resets of the whole tenant"},
 	{"id", "ID", "the one method, by the id that methods list shows"},

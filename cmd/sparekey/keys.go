@@ -22,11 +22,16 @@ func keysCommand(c *call) error {
 	}
 	defer p.Close()
 	if verb == "rotate" {
-		if c.has("now") && !c.sure("let new keys sign at once: relying parties that keep the published keys for long refuse tokens until they fetch them again") {
+		if c.has("now") && !c.sure("have new keys sign within seconds, and everything refused that the old ones signed: relying parties that keep the published keys for long refuse tokens until they fetch them again") {
 			return nil
 		}
 		if err := p.RotateKeys(c.ctx, name, c.has("now"), c.by()); err != nil {
 			return err
+		}
+		if c.has("now") {
+			if err := p.AwaitKeys(c.ctx, name); err != nil {
+				return fmt.Errorf("new keys are published, and a server that runs lets them sign: %w", err)
+			}
 		}
 	}
 	list := p.Keys(name)
@@ -34,7 +39,7 @@ func keysCommand(c *call) error {
 		return nil
 	}
 	for _, k := range list {
-		c.say("%-6s %-8s %s  %s", k.Alg, k.State, k.ID, since(k))
+		c.say("%-6s %-10s %s  %s", k.Alg, k.State, k.ID, since(k))
 	}
 	return nil
 }
@@ -42,11 +47,17 @@ func keysCommand(c *call) error {
 // since says in words what has become of a key, and when.
 func since(k provider.Key) string {
 	day := func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
-	switch {
-	case !k.Retired.IsZero() && k.Retired.Unix() > 0:
-		return fmt.Sprintf("signed from %s until %s", day(k.Active), day(k.Retired))
-	case k.State == "active":
+	switch k.State {
+	case "active":
 		return "signs since " + day(k.Active)
+	case "distrusted":
+		return "signs for some seconds more, until its successor is known everywhere"
+	case "leaving":
+		return "signs no more, and is published for some seconds more"
+	case "withdrawn":
+		return fmt.Sprintf("signed from %s until %s, and is believed no more", day(k.Active), day(k.Retired))
+	case "retired":
+		return fmt.Sprintf("signed from %s until %s", day(k.Active), day(k.Retired))
 	}
 	return "published since " + day(k.Created) + ", signs once relying parties have had time to fetch it"
 }

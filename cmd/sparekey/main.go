@@ -45,7 +45,7 @@ var commands = []command{
 	{"sessions", "list|end USER", "where a user is signed in", "sparekey sessions end ironman --yes", map[string]string{"list": at + "json", "end": at + "yes"}, time.Minute, sessionsCommand},
 	{"why", "USER", "which policy applies, what is asked and why", "sparekey why ironman --json", map[string]string{"": at + "json"}, time.Minute, whyCommand},
 	{"health", "URL", "ask a server whether it is ready", "sparekey health http://127.0.0.1:8080/readyz", map[string]string{"": ""}, time.Minute, healthCommand},
-	{"keys", "list|rotate [--now]", "the keys that sign ID tokens; rotate publishes successors, which sign when relying parties have had a day to fetch them, or at once", "sparekey keys rotate",
+	{"keys", "list|rotate [--now]", "the keys that sign ID tokens; rotate publishes successors, which sign when relying parties have had a day to fetch them; with --now new ones sign within seconds, and the old ones end", "sparekey keys rotate",
 		map[string]string{"list": at + "json", "rotate": at + "json now yes"}, time.Minute, keysCommand},
 	{"keyring", "list|add|reseal", "the keys that seal the database; add one, and then seal anew what hangs on the older ones, while the servers go on", "sparekey keyring reseal",
 		map[string]string{"list": "config json", "add": "config json yes", "reseal": "config json"}, 0, keyringCommand},
@@ -81,7 +81,7 @@ func main() {
 // errTerminated is the cause of an end that a service manager asks for, and no person at a terminal.
 var errTerminated = errors.New("terminated")
 
-// asked ends when the process is asked to end. Asked once more, it ends at once.
+// asked ends when the process is asked to end. Asking once more changes nothing: some send a signal twice.
 func asked() context.Context {
 	ctx, end := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -91,7 +91,6 @@ func asked() context.Context {
 		if <-signals == syscall.SIGTERM {
 			cause = errTerminated
 		}
-		signal.Stop(signals)
 		end(cause)
 	}()
 	return ctx

@@ -50,17 +50,20 @@ func NewRing() *Ring {
 }
 
 // CreateRing makes a new ring and its file (mode 0600), and returns only when file and folder are on disk.
-// A file that is there already is never touched: fs.ErrExist.
+// A file that is there already is never touched: fs.ErrExist. Nobody ever finds half of a new one.
 func CreateRing(path string) (*Ring, error) {
 	r := NewRing()
 	r.path = path
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.CreateTemp(filepath.Dir(path), ".keyring-*") // mode 0600
 	if err != nil {
 		return nil, fmt.Errorf("create key ring: %w", err)
 	}
+	defer os.Remove(file.Name())
 	if err := write(file, r.text()); err != nil {
-		os.Remove(path)
 		return nil, fmt.Errorf("create key ring %s: %w", path, err)
+	}
+	if err := os.Link(file.Name(), path); err != nil { // and not Rename, which would replace
+		return nil, fmt.Errorf("create key ring: %w", err)
 	}
 	return r, syncFolder(path)
 }

@@ -145,6 +145,9 @@ func (db *DB) Tenant(name string) *Handle {
 	return &Handle{db: db, tenant: name}
 }
 
+// Installation stands where a tenant's name does in what belongs to none of them. No configuration can give a tenant that name.
+const Installation = "*"
+
 // Handle is the store as one tenant sees it. It is safe for concurrent use.
 type Handle struct {
 	db     *DB

@@ -10,18 +10,23 @@ import (
 
 func TestReadinessFollowsTheStoreAndHealthDoesNot(t *testing.T) {
 	var broken error
+	remark := ""
 	healthz, readyz := Health(func(ctx context.Context) error {
 		if _, bounded := ctx.Deadline(); !bounded {
 			t.Error("the check may wait for ever")
 		}
 		return broken
-	})
+	}, func() string { return remark })
 	var log events
 	porch := func() *httptest.ResponseRecorder {
 		return serve(Porch(readyz, Options{Logger: log.logger()}), httptest.NewRequest("GET", "/readyz", nil))
 	}
 	if w := porch(); w.Code != 200 || w.Body.String() != "ready\n" || w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %q %v", w.Code, w.Body, w.Header())
+	}
+	remark = "one thing more"
+	if w := porch(); w.Code != 200 || w.Body.String() != "ready\none thing more\n" {
+		t.Errorf("%d %q", w.Code, w.Body)
 	}
 	broken = errors.New("dial postgres://sparekey@db.internal: refused")
 	w := porch()

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,13 +13,15 @@ import (
 // maxSeries bounds what labels can make of memory; series beyond it are dropped and counted in sparekey_metrics_dropped_total.
 const maxSeries = 5000
 
-var seconds = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+// limits are those of the buckets, in seconds.
+var limits = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
 // Metrics is a set of metrics of its own and the handler that shows it in the Prometheus text format.
 // A nil *Metrics counts nothing, so rooms need not ask. Labels are pairs of name and value and never name a user.
 type Metrics struct {
 	set     *metrics.Set
 	known   sync.Map // full names
+	tallies sync.Map // of requests, by what they are counted by
 	count   atomic.Int64
 	dropped *metrics.Counter
 }
@@ -48,8 +51,48 @@ func (m *Metrics) Observe(name string, value float64, labels ...string) {
 		return
 	}
 	if full := series(name, labels); m.admit(full) {
-		m.set.GetOrCreatePrometheusHistogramExt(full, seconds).Update(value)
+		m.set.GetOrCreatePrometheusHistogramExt(full, limits).Update(value)
 	}
+}
+
+// Gauge shows what f returns when it is asked.
+func (m *Metrics) Gauge(name string, f func() float64) {
+	if m != nil && m.admit(name) {
+		m.set.GetOrCreateGauge(name, f)
+	}
+}
+
+// answered is what an answer is counted by.
+type answered struct {
+	method, route string
+	status        int
+}
+
+// tally is where answers of one sort are counted, found once, since there are many of each.
+type tally struct {
+	total *metrics.Counter
+	took  *metrics.PrometheusHistogram
+}
+
+// answer counts an answer.
+func (m *Metrics) answer(a answered, seconds float64) {
+	if m == nil {
+		return
+	}
+	if t, ok := m.tallies.Load(a); ok {
+		t.(tally).total.Inc()
+		t.(tally).took.Update(seconds)
+		return
+	}
+	total := series("sparekey_http_requests_total", []string{"method", a.method, "route", a.route, "status", strconv.Itoa(a.status)})
+	took := series("sparekey_http_request_seconds", []string{"route", a.route})
+	if !m.admit(total) || !m.admit(took) {
+		return
+	}
+	t := tally{m.set.GetOrCreateCounter(total), m.set.GetOrCreatePrometheusHistogramExt(took, limits)}
+	m.tallies.Store(a, t)
+	t.total.Inc()
+	t.took.Update(seconds)
 }
 
 // ServeHTTP shows the set and the process's own figures. It belongs on a listener of its own.

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"regexp"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +44,7 @@ type visit struct {
 	mu    sync.Mutex
 	nonce string // made when it is asked for
 	notes []slog.Attr
+	quiet bool
 }
 
 func visitOf(r *http.Request) *visit {
@@ -124,9 +124,16 @@ func (o Options) record(r *http.Request, v *visit, a *answer, took time.Duration
 	if status == 0 {
 		status = http.StatusOK
 	}
+	o.Metrics.answer(answered{method, r.Pattern, status}, took.Seconds())
 	level := slog.LevelInfo
-	if status >= 500 {
+	switch {
+	case status >= 500:
 		level = slog.LevelError
+	case status < 400 && v.isQuiet():
+		level = slog.LevelDebug
+	}
+	if !o.Logger.Enabled(r.Context(), level) {
+		return
 	}
 	attrs := append(make([]slog.Attr, 0, 16),
 		slog.String("method", method), slog.String("route", r.Pattern), slog.Int("status", status),
@@ -137,8 +144,6 @@ func (o Options) record(r *http.Request, v *visit, a *answer, took time.Duration
 	attrs = append(attrs, v.notes...)
 	v.mu.Unlock()
 	o.Logger.LogAttrs(r.Context(), level, "request", attrs...)
-	o.Metrics.Counter("sparekey_http_requests_total", "method", method, "route", r.Pattern, "status", strconv.Itoa(status))
-	o.Metrics.Observe("sparekey_http_request_seconds", took.Seconds(), "route", r.Pattern)
 }
 
 var (
@@ -184,6 +189,21 @@ func Note(r *http.Request, key string, value any) {
 		}
 	}
 	v.notes = append(v.notes, slog.Any(key, value))
+}
+
+// Quiet says that the answer is the same for everybody and changes nothing: unless it is a refusal its event is for debugging alone. It is counted as any other.
+func Quiet(r *http.Request) {
+	if v := visitOf(r); v != nil {
+		v.mu.Lock()
+		v.quiet = true
+		v.mu.Unlock()
+	}
+}
+
+func (v *visit) isQuiet() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.quiet
 }
 
 // answer remembers what was answered.

@@ -126,6 +126,25 @@ func TestOneEventARequestWithoutQueryCookieOrBody(t *testing.T) {
 	}
 }
 
+func TestWhatIsTheSameForEverybodyIsCountedAndLoggedForDebuggingAlone(t *testing.T) {
+	var log events
+	m := NewMetrics()
+	status := http.StatusOK
+	h := Porch(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Quiet(r)
+		w.WriteHeader(status)
+	}), Options{Logger: log.logger(), Metrics: m})
+	serve(h, httptest.NewRequest("GET", "/", nil))
+	if log.String() != "" || !strings.Contains(shown(m), `sparekey_http_requests_total{method="GET",route="",status="200"} 1`) {
+		t.Errorf("%s\n%s", log.String(), shown(m))
+	}
+	status = http.StatusMethodNotAllowed
+	serve(h, httptest.NewRequest("GET", "/", nil))
+	if all := log.all(t); len(all) != 1 || all[0]["status"] != 405.0 {
+		t.Error("a refusal leaves no event")
+	}
+}
+
 func TestAPanicBecomesAnEmpty500WithoutWhatTheHandlerHadSet(t *testing.T) {
 	var log events
 	h := Porch(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
