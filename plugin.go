@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/flows"
 	"github.com/sparekey-id/sparekey/internal/admin"
 	"github.com/sparekey-id/sparekey/internal/notify"
 	"github.com/sparekey-id/sparekey/internal/secret"
@@ -175,10 +176,8 @@ func (p *Plugin) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		w := p.wiring.Load()
 		until, stop := context.WithCancel(ctx)
-		for _, t := range w.tenants {
-			for _, f := range t.run(ctx, until, p.log) {
-				all.Go(f)
-			}
+		for _, f := range w.run(ctx, until, p.db, p.log) {
+			all.Go(f)
 		}
 		select {
 		case <-ctx.Done():
@@ -225,9 +224,5 @@ func (p *Plugin) Settle(ctx context.Context) error {
 	if !p.alone {
 		return nil
 	}
-	var err error
-	for _, t := range p.wiring.Load().tenants {
-		err = errors.Join(err, t.flows.SettleAll(ctx))
-	}
-	return err
+	return flows.SettleAll(ctx, p.db, p.wiring.Load().flows()...)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -155,24 +154,6 @@ func (t *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t.pages.ServeHTTP(w, r)
-}
-
-// run does what has to be done beside the requests, until ctx ends, or from the end of until on no more: mails that are being handed
-// over then are, since the next one to try could only send them twice.
-func (t *tenant) run(ctx, until context.Context, log *slog.Logger) []func() {
-	return []func(){
-		func() { t.flows.Run(until) },
-		func() { t.outbox.RunUntil(ctx, until.Done()) },
-		func() { t.journal.Run(until) },
-		func() { t.provider.Run(until) },
-		func() { every(until, time.Hour, func() { t.sweep(until, log) }) },
-	}
-}
-
-func (t *tenant) sweep(ctx context.Context, log *slog.Logger) {
-	if _, err := t.journal.Sweep(ctx, t.keep); err != nil && ctx.Err() == nil {
-		log.Warn("sweep journal", "tenant", t.name, "error", err)
-	}
 }
 
 func every(ctx context.Context, d time.Duration, f func()) {

@@ -185,8 +185,9 @@ func (p *Provider) Mount(mux *http.ServeMux, prefix string) {
 	mux.Handle(prefix+leavePath, only(p.leave, http.MethodGet))
 }
 
-// Run keeps the signing keys in step with the other nodes and turns them over when their time has come, until ctx ends.
-func (p *Provider) Run(ctx context.Context) {
+// Run keeps the signing keys of these tenants in step with the other nodes and turns them over when their time has come, until ctx ends:
+// one tenant after the other, so that the making of keys leaves a processor to the requests.
+func Run(ctx context.Context, wings ...*Provider) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
@@ -195,8 +196,13 @@ func (p *Provider) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := p.TurnKeys(ctx); err != nil && ctx.Err() == nil {
-			p.d.Logger.Error("signing keys", "tenant", p.d.Store.Name(), "error", err)
+		for _, p := range wings {
+			if err := p.TurnKeys(ctx); err != nil && ctx.Err() == nil {
+				p.d.Logger.Error("signing keys", "tenant", p.d.Store.Name(), "error", err)
+			}
+			if ctx.Err() != nil {
+				return
+			}
 		}
 	}
 }

@@ -56,7 +56,7 @@ func (j *Journal) sweep(ctx context.Context, before time.Time) (n int64, err err
 			return err
 		}
 		last := rows[len(rows)-1]
-		if n, err = tx.Exec(`DELETE FROM journal WHERE tenant = $1 AND link <= $2`, last.Link); err != nil {
+		if n, err = tx.Exec(`DELETE FROM journal WHERE tenant = $1 AND link IS NOT NULL AND link <= $2`, last.Link); err != nil {
 			return err
 		}
 		h.Anchor, h.AnchorHash = last.Link, last.Hash
