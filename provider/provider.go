@@ -168,9 +168,11 @@ const (
 	signedOutPath  = "/signed-out" // a page of the other wing
 )
 
-// Mount puts every endpoint on the mux under prefix, the issuer's path: this is the whole map.
+// Mount puts every endpoint on the mux under prefix, the issuer's path: this is the whole map. Each pattern is a path, whole and literal.
 // What browsers of other origins may read is marked shared; the rest carries no CORS header (RFC 9700 §4.16).
-func (p *Provider) Mount(mux *http.ServeMux, prefix string) {
+func (p *Provider) Mount(mux interface {
+	Handle(pattern string, h http.Handler)
+}, prefix string) {
 	mux.Handle(prefix+discoveryPath, shared(p.showDiscovery, http.MethodGet, http.MethodHead))
 	mux.Handle(rfc8414Path+prefix, shared(p.showDiscovery, http.MethodGet, http.MethodHead))
 	mux.Handle(prefix+keysPath, shared(p.showKeys, http.MethodGet, http.MethodHead))
