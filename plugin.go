@@ -46,6 +46,7 @@ type Plugin struct {
 	metrics   *web.Metrics
 	now       func() time.Time
 	fault     func(string) error
+	seen      func(string)
 	given     map[string]directory.Directory
 	alone     bool // SQLite: no other node
 	bound     bound
@@ -79,6 +80,9 @@ func WithClock(now func() time.Time) Option { return func(p *Plugin) { p.now = n
 // WithFault makes storage calls fail: for tests. f is asked before each call; its error is the call's.
 func WithFault(f func(op string) error) Option { return func(p *Plugin) { p.fault = f } }
 
+// WithStatements tells of the text of every statement before it is run: for tests. Calls come from many goroutines.
+func WithStatements(f func(query string)) Option { return func(p *Plugin) { p.seen = f } }
+
 // parsed is every page, mail and word, read once a process; a plugin has a copy with its own clock.
 var parsed = sync.OnceValues(templates.New)
 
@@ -98,7 +102,7 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	}
 	own := *set
 	own.Now, p.templates = p.now, &own
-	if p.db, err = store.Open(ctx, c.Database, store.Options{Now: p.now, Logger: p.log, Fault: p.fault}); err != nil {
+	if p.db, err = store.Open(ctx, c.Database, store.Options{Now: p.now, Logger: p.log, Fault: p.fault, Seen: p.seen}); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	defer func() {

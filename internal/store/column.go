@@ -58,16 +58,18 @@ func (db *DB) Heads(ctx context.Context, c Column, size int) (heads [][]byte, er
 func (db *DB) Count(ctx context.Context, c Column, size int, tenants ...string) (map[string]int64, error) {
 	heads := map[string]int64{}
 	head := c.head(size)
-	text := "SELECT " + head + ", COUNT(*) FROM " + c.Table + " WHERE tenant >= $1" + c.where() + " GROUP BY " + head
+	where, args := strings.Replace(c.where(), " AND", " WHERE", 1), [][]any{nil}
 	if len(tenants) > 0 {
-		text = strings.Replace(text, "tenant >= $1", "tenant = $1", 1)
-	} else {
-		tenants = []string{""}
+		where, args = " WHERE tenant = $1"+c.where(), nil
+		for _, name := range tenants {
+			args = append(args, []any{name})
+		}
 	}
+	text := "SELECT " + head + ", COUNT(*) FROM " + c.Table + where + " GROUP BY " + head
 	err := db.engine.read(ctx, func(l link) error {
 		clear(heads)
-		for _, name := range tenants {
-			rows, err := l.query(text, []any{name}, 0)
+		for _, values := range args {
+			rows, err := l.query(text, values, 0)
 			if err != nil {
 				return err
 			}
