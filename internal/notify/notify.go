@@ -72,6 +72,7 @@ const (
 	limit   = 30 * time.Second      // how long one try may take
 	lease   = 3 * limit             // how long a row belongs to the round that took it
 	batch   = 8                     // rows in a round, sent side by side
+	atOnce  = 100                   // rows that one round forgets or finds out of date, so that nobody waits long behind it
 	rounds  = 3                     // rounds side by side, so that one slow server of a recipient does not stop the others
 	breath  = 25 * time.Millisecond // how long after a commit a round begins, so that the request which queued something has been answered (SECURITY RS-02, RS-03)
 	history = 7 * 24 * time.Hour    // how long the bare row of a finished message stays for whoever asks what became of it

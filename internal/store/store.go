@@ -57,6 +57,7 @@ type engine interface {
 	close() error
 	snapshot(ctx context.Context, f func(link) error) error // all that f reads is of one moment, however long it takes
 	bulk(ctx context.Context, f func(link) error) error     // write without a limit on its time
+	indexes(link) ([]index, error)                          // those that are no keys
 	loaded(link) error                                      // after rows brought their own serial numbers
 	loading() (override string, rows int)                   // what lets them, before VALUES, and how many rows one statement takes best
 	locking() string                                        // the suffix that locks the rows a SELECT finds
