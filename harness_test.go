@@ -191,7 +191,7 @@ func (h *house) deliver() {
 // plugin opens the house's configuration. Mails go to the house unless it has a mail server.
 func (h *house) plugin(options ...sparekey.Option) *sparekey.Plugin {
 	h.t.Helper()
-	options = append(options, sparekey.WithClock(h.clock.Now))
+	options = append(options, sparekey.WithClock(h.clock.Now), sparekey.WithStatements(say))
 	if h.cfg.Mail.SMTP == nil {
 		options = append(options, sparekey.WithSender(h.mails.send))
 	}

@@ -93,17 +93,17 @@ func (p *Plugin) Reseal(ctx context.Context, by string, progress func(done int64
 	return done, left, err
 }
 
-// opens refuses a keyring that lacks a key which something that lasts hangs on, and logs how much hangs on older ones.
+// opens refuses a keyring that lacks a key which something that lasts hangs on, and logs the older ones on which something does.
 func (p *Plugin) opens(ctx context.Context, path string, tenants []string) error {
-	keys, err := p.sealed().Lasting(ctx, tenants...)
+	keys, older, err := p.sealed().Lasting(ctx, tenants...)
 	if err != nil {
 		return fmt.Errorf("keyring: %w", err)
 	}
 	if k := keys[0]; k.Missing {
 		return fmt.Errorf("keyring %s lacks the key %s, on which hang %s: put it back; sparekey keyring list tells when nothing hangs on it any more", path, k.ID, words(k.Kinds))
 	}
-	if n := reseal.Stale(keys); n > 0 {
-		p.log.Warn("keyring: values are sealed with an older key; sparekey keyring reseal seals them anew", "values", n)
+	if len(older) > 0 {
+		p.log.Warn("keyring: values are sealed with an older key; sparekey keyring reseal seals them anew", "keys", older)
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
+	"github.com/sparekey-id/sparekey/flows"
 	"github.com/sparekey-id/sparekey/internal/admin"
 	"github.com/sparekey-id/sparekey/internal/notify"
 	"github.com/sparekey-id/sparekey/internal/peers"
@@ -45,6 +46,7 @@ type Plugin struct {
 	metrics   *web.Metrics
 	now       func() time.Time
 	fault     func(string) error
+	seen      func(string)
 	given     map[string]directory.Directory
 	alone     bool // SQLite: no other node
 	bound     bound
@@ -79,6 +81,9 @@ func WithClock(now func() time.Time) Option { return func(p *Plugin) { p.now = n
 // WithFault makes storage calls fail: for tests. f is asked before each call; its error is the call's.
 func WithFault(f func(op string) error) Option { return func(p *Plugin) { p.fault = f } }
 
+// WithStatements tells of the text of every statement before it is run: for tests. Calls come from many goroutines.
+func WithStatements(f func(query string)) Option { return func(p *Plugin) { p.seen = f } }
+
 // parsed is every page, mail and word, read once a process; a plugin has a copy with its own clock.
 var parsed = sync.OnceValues(templates.New)
 
@@ -98,7 +103,7 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	}
 	own := *set
 	own.Now, p.templates = p.now, &own
-	if p.db, err = store.Open(ctx, c.Database, store.Options{Now: p.now, Logger: p.log, Fault: p.fault}); err != nil {
+	if p.db, err = store.Open(ctx, c.Database, store.Options{Now: p.now, Logger: p.log, Fault: p.fault, Seen: p.seen}); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	defer func() {
@@ -183,10 +188,8 @@ func (p *Plugin) Run(ctx context.Context) {
 		if !p.alone {
 			all.Go(func() { p.peers.Run(until, func() string { return p.wiring.Load().mark }) })
 		}
-		for _, t := range w.tenants {
-			for _, f := range t.run(ctx, until, p.log) {
-				all.Go(f)
-			}
+		for _, f := range w.run(ctx, until, p.db, p.log) {
+			all.Go(f)
 		}
 		select {
 		case <-ctx.Done():
@@ -233,9 +236,5 @@ func (p *Plugin) Settle(ctx context.Context) error {
 	if !p.alone {
 		return nil
 	}
-	var err error
-	for _, t := range p.wiring.Load().tenants {
-		err = errors.Join(err, t.flows.SettleAll(ctx))
-	}
-	return err
+	return flows.SettleAll(ctx, p.db, p.wiring.Load().flows()...)
 }

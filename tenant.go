@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -35,7 +34,7 @@ type tenant struct {
 	host      string         // of the issuer
 	prefix    string         // its path
 	pages     *http.ServeMux // of flows
-	endpoints *http.ServeMux // of provider
+	endpoints literal        // of provider
 	flows     *flows.Flows
 	provider  *provider.Provider
 	outbox    *notify.Outbox
@@ -91,7 +90,7 @@ func (p *Plugin) open(ctx context.Context, w *wiring, name string, c Tenant) (*t
 		return nil, err
 	}
 	h := p.db.Tenant(name)
-	t := &tenant{name: name, host: issuer.Host, prefix: issuer.Path, pages: http.NewServeMux(), endpoints: http.NewServeMux(), keep: time.Duration(cmp.Or(c.Journal.Keep, config.Duration(400*24*time.Hour)))}
+	t := &tenant{name: name, host: issuer.Host, prefix: issuer.Path, pages: http.NewServeMux(), endpoints: literal{}, keep: time.Duration(cmp.Or(c.Journal.Keep, config.Duration(400*24*time.Hour)))}
 	secure, cookie := issuer.Scheme == "https", "sparekey-"+name
 	brand := flows.Brand{Name: cmp.Or(c.Name, name), Logo: c.Branding.Picture, Accent: c.Branding.Accent, Help: c.Branding.Help, Languages: c.Languages}
 
@@ -147,32 +146,20 @@ func (t *tenant) answers(r *http.Request) bool {
 	return t.prefix == "" || path == t.prefix || strings.HasPrefix(path, t.prefix+"/") || path == "/.well-known/oauth-authorization-server"+t.prefix
 }
 
+// literal finds a handler by the whole path, which takes a fifth of what a mux holds in memory: there may be a thousand tenants.
+type literal map[string]http.Handler
+
+// Handle is for provider.Mount.
+func (l literal) Handle(path string, h http.Handler) { l[path] = h }
+
 // ServeHTTP hands the request to the wing it is for.
 func (t *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h, pattern := t.endpoints.Handler(r); pattern != "" {
-		r.Pattern = pattern // as the mux does
+	if h := t.endpoints[r.URL.Path]; h != nil {
+		r.Pattern = r.URL.Path // as a mux does
 		h.ServeHTTP(w, r)
 		return
 	}
 	t.pages.ServeHTTP(w, r)
-}
-
-// run does what has to be done beside the requests, until ctx ends, or from the end of until on no more: mails that are being handed
-// over then are, since the next one to try could only send them twice.
-func (t *tenant) run(ctx, until context.Context, log *slog.Logger) []func() {
-	return []func(){
-		func() { t.flows.Run(until) },
-		func() { t.outbox.RunUntil(ctx, until.Done()) },
-		func() { t.journal.Run(until) },
-		func() { t.provider.Run(until) },
-		func() { every(until, time.Hour, func() { t.sweep(until, log) }) },
-	}
-}
-
-func (t *tenant) sweep(ctx context.Context, log *slog.Logger) {
-	if _, err := t.journal.Sweep(ctx, t.keep); err != nil && ctx.Err() == nil {
-		log.Warn("sweep journal", "tenant", t.name, "error", err)
-	}
 }
 
 func every(ctx context.Context, d time.Duration, f func()) {

@@ -6,16 +6,22 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/netip"
 	"os"
 	"slices"
+	"time"
 
+	"github.com/sparekey-id/sparekey/flows"
+	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/config"
 	"github.com/sparekey-id/sparekey/internal/notify"
 	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/internal/web"
+	"github.com/sparekey-id/sparekey/provider"
 )
 
 // wiring is what a configuration makes and a reload replaces whole. It is never changed, so that a request sees one configuration from its
@@ -125,4 +131,39 @@ func (p *Plugin) porch(c *Config, tenants []*tenant) http.Handler {
 		trusted = append(trusted, netip.MustParsePrefix(s))
 	}
 	return web.Porch(mux, web.Options{Logger: p.log, Trusted: trusted, Now: p.now, Metrics: p.metrics})
+}
+
+// run does what has to be done beside the requests, until ctx ends, or from the end of until on no more: mails that are being handed
+// over then are, since the next one to try could only send them twice. Each duty is one for all tenants: a thousand of them that have
+// nothing to do are asked nothing.
+func (w *wiring) run(ctx, until context.Context, db *store.DB, log *slog.Logger) []func() {
+	var outboxes []*notify.Outbox
+	var journals []*audit.Journal
+	var providers []*provider.Provider
+	for _, t := range w.tenants {
+		outboxes, journals, providers = append(outboxes, t.outbox), append(journals, t.journal), append(providers, t.provider)
+	}
+	return []func(){
+		func() { flows.Run(until, db, w.flows()...) },
+		func() { notify.Run(ctx, until.Done(), db, outboxes...) },
+		func() { audit.Run(until, db, journals...) },
+		func() { provider.Run(until, providers...) },
+		func() { every(until, time.Hour, func() { w.sweep(until, log) }) },
+	}
+}
+
+func (w *wiring) flows() (all []*flows.Flows) {
+	for _, t := range w.tenants {
+		all = append(all, t.flows)
+	}
+	return all
+}
+
+// sweep drops what is too old of every tenant's journal.
+func (w *wiring) sweep(ctx context.Context, log *slog.Logger) {
+	for _, t := range w.tenants {
+		if _, err := t.journal.Sweep(ctx, t.keep); err != nil && ctx.Err() == nil {
+			log.Warn("sweep journal", "tenant", t.name, "error", err)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -118,6 +119,33 @@ type Policer interface {
 // Lister walks all users: for reports and forecasts. A partial walk ends in an error, never in silence.
 type Lister interface {
 	Users(ctx context.Context) iter.Seq2[User, error]
+}
+
+// MemberLister walks the members of groups, each once, without walking everybody else; a partial walk ends in an error. Where a directory
+// lacks it, Lister stands in, and takes as long as there are users.
+type MemberLister interface {
+	Members(ctx context.Context, groups ...string) iter.Seq2[User, error]
+}
+
+// Members walks the members of groups as well as the directory can; false: it can list nobody.
+func Members(ctx context.Context, d Directory, groups ...string) (iter.Seq2[User, error], bool) {
+	if m, ok := As[MemberLister](d); ok {
+		return m.Members(ctx, groups...), true
+	}
+	l, ok := As[Lister](d)
+	if !ok {
+		return nil, false
+	}
+	return func(yield func(User, error) bool) {
+		for u, err := range l.Users(ctx) {
+			if err == nil && !slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(u.Groups, g) }) {
+				continue
+			}
+			if !yield(u, err) {
+				return
+			}
+		}
+	}, true
 }
 
 // Finding is one remark of a Checker.

@@ -4,7 +4,6 @@
 package flows
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -119,20 +118,4 @@ func (f *Flows) Mount(mux *http.ServeMux) {
 	}
 	mux.Handle("GET "+p+"/assets/", http.StripPrefix(p+"/assets", f.Templates.Assets()))
 	mux.HandleFunc(p+"/", func(w http.ResponseWriter, r *http.Request) { f.Oops(w, r, "not_found", http.StatusNotFound) })
-}
-
-// Run settles what a crash left open, until ctx ends.
-func (f *Flows) Run(ctx context.Context) {
-	tick := time.NewTicker(5 * time.Second)
-	defer tick.Stop()
-	for {
-		if err := f.settleOld(ctx); err != nil && ctx.Err() == nil {
-			f.Logger.Warn("settle resets", "tenant", f.Store.Name(), "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }

@@ -198,13 +198,13 @@ func (t *turn) tellAdministrators(tx store.Tx) error {
 
 // findAdministrators lists the tenant's administrators, as far as the directory can list users.
 func (t *turn) findAdministrators() {
-	lister, ok := directory.As[directory.Lister](t.Directory)
+	ctx, cancel := context.WithTimeout(t.ctx, setTimeout)
+	defer cancel()
+	members, ok := directory.Members(ctx, t.Directory, t.Policy.Administrators...)
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, setTimeout)
-	defer cancel()
-	for u, err := range lister.Users(ctx) {
+	for u, err := range members {
 		if err != nil {
 			t.Logger.Warn("list administrators", "tenant", t.Store.Name(), "error", err)
 			return

@@ -3,7 +3,9 @@ package flows
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/sparekey-id/sparekey/directory"
@@ -46,25 +48,49 @@ func (f *Flows) settle(ctx context.Context, user directory.UserID, flow string) 
 	return err
 }
 
-// settleOld settles what a crash left open.
-func (f *Flows) settleOld(ctx context.Context) error {
-	var open []account.Account
-	err := f.Store.Read(ctx, func(tx store.Tx) (err error) {
-		open, err = f.Accounts.Unsettled(tx, f.Now().Add(-intentLasts))
-		return err
-	})
-	for _, c := range open {
-		err = errors.Join(err, f.settle(ctx, c.User, c.Intent))
+// Run settles what a crash left open at these tenants of one store, until ctx ends.
+func Run(ctx context.Context, db *store.DB, wings ...*Flows) {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for len(wings) > 0 {
+		if err := settleAll(ctx, db, wings, -intentLasts); err != nil && ctx.Err() == nil {
+			wings[0].Logger.Warn("settle resets", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
-	return err
 }
 
 // SettleAll settles every intent there is. Only the process that is alone on its database may call it, at start:
 // whoever was waiting for these outcomes is gone.
-func (f *Flows) SettleAll(ctx context.Context) error {
+func SettleAll(ctx context.Context, db *store.DB, wings ...*Flows) error {
+	return settleAll(ctx, db, wings, time.Minute)
+}
+
+// settleAll settles the intents that are older than now and so much. Hardly a tenant has one: one look finds those that have.
+func settleAll(ctx context.Context, db *store.DB, wings []*Flows, after time.Duration) error {
+	names, err := account.Intending(ctx, db)
+	if err != nil {
+		return err
+	}
+	for _, f := range wings {
+		if !slices.Contains(names, f.Store.Name()) {
+			continue
+		}
+		if bad := f.settleOld(ctx, f.Now().Add(after)); bad != nil {
+			err = errors.Join(err, fmt.Errorf("tenant %s: %w", f.Store.Name(), bad))
+		}
+	}
+	return err
+}
+
+func (f *Flows) settleOld(ctx context.Context, before time.Time) error {
 	var open []account.Account
 	err := f.Store.Read(ctx, func(tx store.Tx) (err error) {
-		open, err = f.Accounts.Unsettled(tx, f.Now().Add(time.Minute))
+		open, err = f.Accounts.Unsettled(tx, before)
 		return err
 	})
 	for _, c := range open {

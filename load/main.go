@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/sparekey-id/sparekey/internal/crowd"
 )
 
 func main() {
@@ -32,7 +34,15 @@ func main() {
 	rests := flag.Duration("rest", 0, "wait so long after the load before the resident memory is read again; the server gives memory back within a minute or so")
 	bare := flag.String("bare", "", "be the floor, at this address (used by the driver itself)")
 	free := flag.String("free", "", "be a provider with this config whose passwords cost nothing to check (used by the driver itself)")
+	scale := flag.Bool("scale", false, "compare the same operations on a store with hardly anything in it and on one that is filled as -tenants, -users, -rows and -expired say")
+	var size crowd.Size
+	flag.IntVar(&size.Tenants, "tenants", 1, "so many tenants; the first has half of the users and of the journal")
+	flag.IntVar(&size.Users, "users", 0, "so many users, or one for each caller")
+	flag.IntVar(&size.Rows, "rows", 0, "so many rows in the journal")
+	flag.IntVar(&size.Live, "live", 0, "so many sessions and the like that are good")
+	flag.IntVar(&size.Expired, "expired", 0, "so many of those that have expired, to be swept under load")
 	flag.Parse()
+	size.Users = max(size.Users, *callers)
 	if *free != "" {
 		fmt.Fprintln(os.Stderr, "load:", provide(*free))
 		os.Exit(1)
@@ -42,9 +52,17 @@ func main() {
 		return
 	}
 	wanted, err := regexp.Compile(*only)
+	if err == nil && *scale {
+		err = compare(os.Stdout, *database, *binary, wanted, *lasts, *callers, size)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "load:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var r report
 	if err == nil {
-		r, err = measure(*database, *binary, wanted, *lasts, *rests, *callers)
+		r, err = measure(*database, *binary, wanted, *lasts, *rests, *callers, size)
 	}
 	if err == nil && *asJSON {
 		err = r.json(os.Stdout)
@@ -57,19 +75,27 @@ func main() {
 	}
 }
 
-func measure(database, binary string, wanted *regexp.Regexp, lasts, rests time.Duration, callers int) (r report, err error) {
+func measure(database, binary string, wanted *regexp.Regexp, lasts, rests time.Duration, callers int, size crowd.Size) (r report, err error) {
 	dir, err := os.MkdirTemp(".", "load-run-") // on the disk of the working folder: durable means durable
 	if err != nil {
 		return r, err
 	}
 	defer os.RemoveAll(dir)
+	if binary == "" {
+		if binary, err = compile(dir); err != nil {
+			return r, err
+		}
+	}
 	database, drop, err := ownSchema(database)
 	if err != nil {
 		return r, err
 	}
 	defer drop()
-	w, err := newWorld(dir, database, binary, callers)
+	w, err := newWorld(dir, "sparekey", database, binary, callers, size)
 	if err != nil {
+		return r, err
+	}
+	if err := w.startBeside(dir); err != nil {
 		return r, err
 	}
 	defer w.close()

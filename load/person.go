@@ -1,17 +1,26 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"io"
+	"math/bits"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/sparekey-id/sparekey/internal/crowd"
 )
 
 // person is one caller: her browser and what she holds.
@@ -182,4 +191,94 @@ func (p *person) signIn(client string) error {
 		return fmt.Errorf("sign-in: no code: %w %.300s", err, page)
 	}
 	return p.redeem(client, code)
+}
+
+// page reads one as she is signed in.
+func (p *person) page(path string) error {
+	r, err := http.NewRequest("GET", p.w.origin+path, nil)
+	if err != nil {
+		return err
+	}
+	return answer(p.browser, r, nil)
+}
+
+var puzzle = regexp.MustCompile(`data-captcha=(?:"([^"]*)"|'([^']*)')`)
+
+// reset walks a reset of somebody's up to the answer to her app's code, in a browser without cookies. Nothing is set: the next one finds
+// the same password.
+func (p *person) reset(login string) error {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return err
+	}
+	browser := &http.Client{Jar: jar}
+	res, err := browser.Get(p.w.origin + "/avengers/reset")
+	for step := 0; ; step++ {
+		if err != nil {
+			return err
+		}
+		raw, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			return err
+		}
+		page, at := string(raw), res.Request.URL.String()
+		m := csrf.FindStringSubmatch(page)
+		if m == nil || res.StatusCode != http.StatusOK {
+			return fmt.Errorf("reset, step %d: %d %.300s", step, res.StatusCode, page)
+		}
+		form := url.Values{"csrf": {m[1]}, "action": {"next"}}
+		switch {
+		case strings.Contains(page, `name="captcha_id"`):
+			form.Set("username", login)
+			if err := solve(page, form); err != nil {
+				return err
+			}
+		case strings.Contains(page, `name="what"`):
+			form.Set("what", "forgot")
+		case strings.Contains(page, `name="code"`):
+			form.Set("code", code(crowd.Seed, time.Now()))
+			form.Set("action", "verify")
+		case strings.Contains(page, `name="new"`):
+			return nil
+		default:
+			return fmt.Errorf("reset, step %d: %.500s", step, page)
+		}
+		if step > 5 {
+			return fmt.Errorf("reset of %s does not come to its end: %.500s", login, page)
+		}
+		res, err = browser.PostForm(at, form)
+	}
+}
+
+// solve answers the puzzle of a page.
+func solve(page string, form url.Values) error {
+	m := puzzle.FindStringSubmatch(page)
+	if m == nil {
+		return errors.New("no puzzle")
+	}
+	var p struct {
+		ID, Salt string
+		Bits     int
+	}
+	if err := json.Unmarshal([]byte(html.UnescapeString(m[1]+m[2])), &p); err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		sum := sha256.Sum256([]byte(p.Salt + strconv.Itoa(n)))
+		if bits.LeadingZeros64(binary.BigEndian.Uint64(sum[:8])) >= p.Bits {
+			form.Set("captcha_id", p.ID)
+			form.Set("captcha", strconv.Itoa(n))
+			return nil
+		}
+	}
+}
+
+// code is that of an authenticator app (RFC 6238).
+func code(seed string, at time.Time) string {
+	mac := hmac.New(sha1.New, []byte(seed))
+	_ = binary.Write(mac, binary.BigEndian, uint64(at.Unix()/30))
+	sum := mac.Sum(nil)
+	o := sum[len(sum)-1] & 15
+	return fmt.Sprintf("%06d", (binary.BigEndian.Uint32(sum[o:o+4])&0x7fffffff)%1_000_000)
 }

@@ -90,6 +90,9 @@ func (w *world) stop() {
 func (w *world) close() {
 	w.stop()
 	for _, beside := range []*exec.Cmd{w.bare, w.free} {
+		if beside == nil {
+			continue
+		}
 		_ = beside.Process.Kill()
 		_ = beside.Wait()
 	}

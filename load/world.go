@@ -11,15 +11,19 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sparekey-id/sparekey"
-	"github.com/sparekey-id/sparekey/directory/local"
+	"github.com/sparekey-id/sparekey/internal/crowd"
+	"github.com/sparekey-id/sparekey/internal/secret"
+	"github.com/sparekey-id/sparekey/internal/store"
 )
 
 const (
 	callback = "http://localhost:9/callback"
-	password = "a-password-for-the-load"
+	password = crowd.Password
 	verifier = "a-verifier-that-is-long-enough-for-anybody-0123456789"
 )
 
@@ -31,15 +35,14 @@ type world struct {
 	meta, freeMeta      map[string]any
 	people, guests      []*person // the guests sign in at free
 	idle, size          float64
+	filled              time.Duration // it took to fill the store
+	next                atomic.Int64  // user to be reset
+	store               crowd.Size
 }
 
-func newWorld(dir, database, binary string, callers int) (w *world, err error) {
-	w = &world{bin: binary}
-	if binary == "" {
-		if w.bin, err = compile(dir); err != nil {
-			return nil, err
-		}
-	}
+// newWorld fills a store, starts the server on it, and signs the callers in. What is compared with the server is started apart.
+func newWorld(dir, name, database, binary string, callers int, size crowd.Size) (w *world, err error) {
+	w = &world{bin: binary, store: size}
 	if info, err := os.Stat(w.bin); err == nil {
 		w.size = float64(info.Size()) / 1e6
 	}
@@ -48,12 +51,14 @@ func newWorld(dir, database, binary string, callers int) (w *world, err error) {
 		return nil, err
 	}
 	w.origin = fmt.Sprintf("http://localhost:%d", port)
-	if w.config, err = configuration(dir, "sparekey", database, port, "local"); err != nil {
+	if w.config, err = configuration(dir, name, database, port, "local", size.Tenants); err != nil {
 		return nil, err
 	}
-	if err := w.seed(callers); err != nil {
+	began := time.Now()
+	if err := fill(w.config, size); err != nil {
 		return nil, err
 	}
+	w.filled = time.Since(began)
 	if _, err := w.start(); err != nil {
 		return nil, err
 	}
@@ -63,17 +68,13 @@ func newWorld(dir, database, binary string, callers int) (w *world, err error) {
 		return nil, err
 	}
 	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 64
-	if err := w.startBeside(dir); err != nil {
-		return nil, err
-	}
 	for i := range callers {
-		login := fmt.Sprintf("user%d", i)
-		w.people = append(w.people, &person{w: w, meta: w.meta, login: login})
-		w.guests = append(w.guests, &person{w: w, meta: w.freeMeta, login: login})
+		w.people = append(w.people, &person{w: w, meta: w.meta, login: crowd.Login(i)})
 		if err := w.people[i].signIn("es"); err != nil {
 			return nil, fmt.Errorf("first sign-in: %w", err)
 		}
 	}
+	w.next.Store(int64(callers))
 	return w, nil
 }
 
@@ -95,7 +96,7 @@ func (w *world) startBeside(dir string) error {
 	if port, err = freePort(); err != nil {
 		return err
 	}
-	config, err := configuration(dir, "free", "sqlite:free.db", port, "program")
+	config, err := configuration(dir, "free", "sqlite:free.db", port, "program", 1)
 	if err != nil {
 		return err
 	}
@@ -107,53 +108,66 @@ func (w *world) startBeside(dir string) error {
 	if err := ready(origin); err != nil {
 		return err
 	}
-	w.freeMeta, err = w.discover(origin)
-	return err
+	if w.freeMeta, err = w.discover(origin); err != nil {
+		return err
+	}
+	for i, p := range w.people {
+		w.guests = append(w.guests, &person{w: w, meta: w.freeMeta, login: p.login})
+		if err := w.guests[i].signIn("es"); err != nil {
+			return fmt.Errorf("first sign-in: %w", err)
+		}
+	}
+	return nil
 }
 
 func (w *world) discover(origin string) (meta map[string]any, err error) {
 	return meta, w.fetch(http.DefaultClient, "GET", origin+"/avengers/.well-known/openid-configuration", nil, &meta)
 }
 
-// configuration writes the file of a provider whose directory is of that type.
-func configuration(dir, name, database string, port int, kind string) (path string, err error) {
+// configuration writes the file of a provider with so many tenants, whose directories are of that type.
+func configuration(dir, name, database string, port int, kind string, tenants int) (path string, err error) {
 	path = filepath.Join(dir, name+".yaml")
-	text := fmt.Sprintf(`
-listen: localhost:%d
-database: %q
-keyring: file:keyring
-tenants:
-  avengers:
-    issuer: http://localhost:%d/avengers
-    directories: {staff: {type: %s}}
-    policies: [{for: {everyone: true}, reset: true, registration: {at_sign_in: false}}]
+	var text strings.Builder
+	fmt.Fprintf(&text, "listen: localhost:%d\ndatabase: %q\nkeyring: file:%s.keyring\ntenants:\n", port, database, name)
+	for i := range tenants {
+		fmt.Fprintf(&text, `  %[1]s:
+    issuer: http://localhost:%[2]d/%[1]s
+    directories: {staff: {type: %[3]s}}
+    policies: [{for: {everyone: true}, reset: true, methods: {totp: {for: [reset]}}, registration: {at_sign_in: false}}]
+    captcha: {bits: 1}
     clients:
-      - {id: rs, secret: file:secret, redirect_uris: [%q]}
-      - {id: es, secret: file:secret, redirect_uris: [%q], id_token_alg: ES256}
+      - {id: rs, secret: file:secret, redirect_uris: [%[4]q]}
+      - {id: es, secret: file:secret, redirect_uris: [%[4]q], id_token_alg: ES256}
       - {id: job, secret: file:secret, grants: [client_credentials], scopes: [work], resource_server: true}
-`, port, database, port, kind, callback, callback)
-	return path, errors.Join(os.WriteFile(path, []byte(text), 0o600), os.WriteFile(filepath.Join(dir, "secret"), []byte("load-secret"), 0o600))
+`, crowd.Tenant(i), port, kind, callback)
+	}
+	return path, errors.Join(os.WriteFile(path, []byte(text.String()), 0o600), os.WriteFile(filepath.Join(dir, "secret"), []byte("load-secret"), 0o600))
 }
 
-// seed makes the users in the store, before the server runs.
-func (w *world) seed(callers int) error {
-	cfg, err := sparekey.LoadConfig(w.config)
+// fill makes the store of a configuration, and its keyring, before the server runs.
+func fill(config string, size crowd.Size) error {
+	cfg, err := sparekey.LoadConfig(config)
 	if err != nil {
 		return err
 	}
 	ctx := context.Background()
-	p, err := sparekey.Open(ctx, cfg)
+	db, err := store.Open(ctx, cfg.Database, store.Options{})
 	if err != nil {
 		return err
 	}
-	defer p.Close()
-	for i := range callers {
-		err := p.Admin("avengers").AddUser(ctx, local.NewUser{Login: fmt.Sprintf("user%d", i), Name: "A User", Email: fmt.Sprintf("user%d@example.test", i), Groups: []string{"Everybody"}, Password: password}, "load")
-		if err != nil {
-			return err
-		}
+	ring, err := secret.CreateRing(strings.TrimPrefix(cfg.Keyring, "file:"))
+	if err == nil {
+		err = crowd.Fill(ctx, db, ring, size, progress("filling"))
 	}
-	return nil
+	return errors.Join(err, db.Close())
+}
+
+// progress tells on standard error how far something is.
+func progress(what string) func(done, all int64) {
+	began := time.Now()
+	return func(done, all int64) {
+		fmt.Fprintf(os.Stderr, "\r%s: %d of %d rows, %.0f s ", what, done, all, time.Since(began).Seconds())
+	}
 }
 
 // operations are those whose names match.

@@ -164,9 +164,11 @@ const (
 	signedOutPath  = "/signed-out" // a page of the other wing
 )
 
-// Mount puts every endpoint on the mux under prefix, the issuer's path: this is the whole map.
+// Mount puts every endpoint on the mux under prefix, the issuer's path: this is the whole map. Each pattern is a path, whole and literal.
 // What browsers of other origins may read is marked shared; the rest carries no CORS header (RFC 9700 §4.16).
-func (p *Provider) Mount(mux *http.ServeMux, prefix string) {
+func (p *Provider) Mount(mux interface {
+	Handle(pattern string, h http.Handler)
+}, prefix string) {
 	mux.Handle(prefix+discoveryPath, shared(p.showDiscovery, http.MethodGet, http.MethodHead))
 	mux.Handle(rfc8414Path+prefix, shared(p.showDiscovery, http.MethodGet, http.MethodHead))
 	mux.Handle(prefix+keysPath, shared(p.showKeys, http.MethodGet, http.MethodHead))
@@ -181,9 +183,10 @@ func (p *Provider) Mount(mux *http.ServeMux, prefix string) {
 	mux.Handle(prefix+leavePath, only(p.leave, http.MethodGet))
 }
 
-// Run turns the signing keys over when their time has come, until ctx ends: it looks at them every minute, and every second while keys that are
-// trusted no more are on their way out.
-func (p *Provider) Run(ctx context.Context) {
+// Run keeps the signing keys of these tenants in step with the other nodes and turns them over when their time has come, until ctx ends:
+// one tenant after the other, so that the making of keys leaves a processor to the requests. It looks at them every minute, and every second
+// at those of a tenant whose keys are trusted no more and on their way out.
+func Run(ctx context.Context, wings ...*Provider) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for last := time.Now(); ; {
@@ -192,12 +195,20 @@ func (p *Provider) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if !p.Turning() && time.Since(last) < time.Minute {
-			continue
+		due := time.Since(last) >= time.Minute
+		if due {
+			last = time.Now()
 		}
-		last = time.Now()
-		if err := p.TurnKeys(ctx); err != nil && ctx.Err() == nil {
-			p.d.Logger.Error("signing keys", "tenant", p.d.Store.Name(), "error", err)
+		for _, p := range wings {
+			if !due && !p.Turning() {
+				continue
+			}
+			if err := p.TurnKeys(ctx); err != nil && ctx.Err() == nil {
+				p.d.Logger.Error("signing keys", "tenant", p.d.Store.Name(), "error", err)
+			}
+			if ctx.Err() != nil {
+				return
+			}
 		}
 	}
 }

@@ -31,7 +31,6 @@ func serveCommand(c *call) error {
 	if err != nil {
 		return err
 	}
-	collectLess()
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	for _, w := range cfg.Warnings() {
 		log.Warn("config", "warning", w)
@@ -41,6 +40,7 @@ func serveCommand(c *call) error {
 		return err
 	}
 	defer p.Close()
+	collectLess() // not before: what many tenants leave behind while they are opened would lie between what stays, and be held with it
 	l, err := net.Listen("tcp", or(cfg.Listen, sparekey.DefaultListen))
 	if err != nil {
 		return err

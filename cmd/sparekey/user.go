@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"time"
 
@@ -156,17 +158,37 @@ func listUsers(c *call) error {
 	if err != nil {
 		return err
 	}
-	rows := []userRow{}
-	for _, u := range users {
-		rows = append(rows, shown(u))
+	if c.has("json") {
+		return eachJSON(c.out, users)
 	}
-	if c.json(rows) {
-		return nil
-	}
-	for _, r := range rows {
+	for u, err := range users {
+		if err != nil {
+			return err
+		}
+		r := shown(u)
 		c.say("%-16s %-24s %-28s %-20s %s", r.Login, r.Name, r.Email, strings.Join(r.Groups, ","), r.State)
 	}
 	return nil
+}
+
+// eachJSON prints a list user by user, as call.json prints one: there may be a million. After an error it is no JSON.
+func eachJSON(w io.Writer, users iter.Seq2[directory.User, error]) error {
+	before, end := "[\n  ", "[]\n"
+	for u, err := range users {
+		if err != nil {
+			return err
+		}
+		text, err := json.MarshalIndent(shown(u), "  ", "  ")
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "%s%s", before, text); err != nil {
+			return err
+		}
+		before, end = ",\n  ", "\n]\n"
+	}
+	_, err := io.WriteString(w, end)
+	return err
 }
 
 func stateWords(u directory.User) string {

@@ -2,6 +2,7 @@ package directorytest
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sparekey-id/sparekey/directory"
 )
@@ -57,6 +58,29 @@ var listing = []rule{
 		cancel()
 		if err := last(lister, ctx); err == nil {
 			s.t.Error("a walk with an ended context ends as if it were complete")
+		}
+	}},
+	{"Members walks the members of groups, each once and as Get reads her", func(s *scene) {
+		lister := able[directory.MemberLister](s)
+		seen := map[directory.UserID]directory.User{}
+		groups := append(slices.Clone(s.Ada.Groups), "no group of anybody")
+		for u, err := range lister.Members(s.ctx, groups...) {
+			if err != nil {
+				s.t.Fatalf("Members: %v", err)
+			}
+			if _, twice := seen[u.ID]; twice {
+				s.t.Errorf("%q is walked twice", u.Login)
+			}
+			if !slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(u.Groups, g) }) {
+				s.t.Errorf("%q is in none of the groups", u.Login)
+			}
+			seen[u.ID] = u
+		}
+		ada := s.find(s.Ada.Login)
+		if got, ok := seen[ada.ID]; len(s.Ada.Groups) > 0 && !ok {
+			s.t.Errorf("%q is not walked", ada.Login)
+		} else if ok {
+			s.same(got, ada)
 		}
 	}},
 	{"Check finds nothing grave in a sound directory", func(s *scene) {

@@ -4,6 +4,7 @@
 package account
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -182,6 +183,11 @@ func (a *Accounts) Settled(tx store.Tx, user directory.UserID, flow string) erro
 		err = store.ErrChanged
 	}
 	return err
+}
+
+// Intending names the tenants in which an account has an intent.
+func Intending(ctx context.Context, db *store.DB) ([]string, error) {
+	return db.Holding(ctx, "account", "intent <> ''")
 }
 
 // Unsettled lists the accounts whose intent is older than the given time: nobody is waiting for its outcome any more.

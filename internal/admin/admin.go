@@ -51,21 +51,16 @@ func (a *Admin) Find(ctx context.Context, login string) (directory.User, error) 
 
 // In lists the members of a group; it needs a directory that can list.
 func (a *Admin) In(ctx context.Context, group string) ([]directory.User, error) {
-	l, ok := directory.As[directory.Lister](a.Directory)
+	members, ok := directory.Members(ctx, a.Directory, group)
 	if !ok {
 		return nil, errors.New("this directory cannot list users")
 	}
 	var list []directory.User
-	for u, err := range l.Users(ctx) {
+	for u, err := range members {
 		if err != nil {
 			return nil, err
 		}
-		for _, g := range u.Groups {
-			if g == group {
-				list = append(list, u)
-				break
-			}
-		}
+		list = append(list, u)
 	}
 	return list, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/sparekey-id/sparekey/directory"
@@ -67,20 +68,13 @@ func (a *Admin) AddUser(ctx context.Context, n local.NewUser, by string) error {
 	return err
 }
 
-// Users lists the users of the directory.
-func (a *Admin) Users(ctx context.Context) ([]directory.User, error) {
+// Users walks the users of the directory; nobody holds all of them.
+func (a *Admin) Users(ctx context.Context) (iter.Seq2[directory.User, error], error) {
 	l, ok := directory.As[directory.Lister](a.Directory)
 	if !ok {
 		return nil, errors.New("this directory cannot list users")
 	}
-	var list []directory.User
-	for u, err := range l.Users(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, u)
-	}
-	return list, nil
+	return l.Users(ctx), nil
 }
 
 // SetDisabled disables a user of the embedded directory, which ends her sessions, or enables her again.

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"time"
 
@@ -43,6 +42,10 @@ func (j *Journal) Link(ctx context.Context) (n int, err error) {
 	if n == 0 || err != nil {
 		return 0, err
 	}
+	return j.link(ctx)
+}
+
+func (j *Journal) link(ctx context.Context) (n int, err error) {
 	err = j.db.Write(ctx, func(tx store.Tx) error {
 		n = 0
 		h, err := j.lock(tx)
@@ -73,28 +76,6 @@ func (j *Journal) Link(ctx context.Context) (n int, err error) {
 		return 0, fmt.Errorf("link journal: %w", err)
 	}
 	return n, nil
-}
-
-// Run links what was written, every second, until ctx ends.
-func (j *Journal) Run(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	var told time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		n, err := batch, error(nil)
-		for n == batch && err == nil {
-			n, err = j.Link(ctx)
-		}
-		if now := j.now(); err != nil && ctx.Err() == nil && now.Sub(told).Abs() >= time.Minute {
-			told = now
-			j.log.Error("audit: the journal could not be linked", slog.String("tenant", j.db.Name()), slog.Any("error", err))
-		}
-	}
 }
 
 // hash is SHA-256 over the hash before and the row, each part with its length in front, in hexadecimal.

@@ -247,7 +247,7 @@ func TestRunLinksUntilItIsTold(t *testing.T) {
 		r.record(Event{Name: SignInOK})
 		ctx, stop := context.WithCancel(t.Context())
 		over := make(chan struct{})
-		go func() { defer close(over); r.Run(ctx) }()
+		go func() { defer close(over); Run(ctx, r.db, r.Journal) }()
 		deadline := time.NewTimer(10 * time.Second)
 		defer deadline.Stop()
 		look := time.NewTicker(20 * time.Millisecond)

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,10 +70,18 @@ func (j *Journal) Find(ctx context.Context, reference string) ([]Entry, error) {
 	}
 	var found []Entry
 	err := j.db.Read(ctx, func(tx store.Tx) (err error) {
-		found, err = read(tx, `((flow <> '' AND flow LIKE $2) OR detail LIKE $3) ORDER BY seq LIMIT $4`, key+"%", `%"reference":"`+key+`"%`, page)
+		// A flow's id has letters and digits alone, all of them before "{". Two statements, since each has an index of its own.
+		found, err = read(tx, `flow <> '' AND flow >= $2 AND flow < $3 LIMIT $4`, key, key+"{", page)
+		if err != nil {
+			return err
+		}
+		shown, err := read(tx, `detail LIKE '%"reference":"%' AND detail LIKE $2 ORDER BY seq LIMIT $3`, `%"reference":"`+key+`"%`, page)
+		found = append(found, shown...)
 		return err
 	})
-	return found, err
+	slices.SortFunc(found, func(a, b Entry) int { return cmp.Compare(a.Seq, b.Seq) })
+	found = slices.CompactFunc(found, func(a, b Entry) bool { return a.Seq == b.Seq })
+	return found[:min(len(found), page)], err
 }
 
 // bare is a reference without what people add or lose when they pass it on: letters and digits alone, so that it is no pattern either.

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sparekey-id/sparekey/internal/secret"
@@ -36,9 +37,10 @@ type Journal struct {
 	now      func() time.Time
 	log      *slog.Logger
 	metrics  func(event string)
-	nobody   secret.MAC // pseudonyms of names that belong to nobody
-	mark     secret.MAC // on the head of the chain
-	identity string     // of this process among the chainers
+	nobody   secret.MAC   // pseudonyms of names that belong to nobody
+	mark     secret.MAC   // on the head of the chain
+	identity string       // of this process among the chainers
+	told     atomic.Int64 // when trouble was last told of, in microseconds
 }
 
 // New keeps the journal in h.

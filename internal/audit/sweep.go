@@ -8,26 +8,29 @@ import (
 	"github.com/sparekey-id/sparekey/internal/store"
 )
 
-// Sweep drops the oldest rows of the chain as far as they are older than keep, at most 500 a transaction, and says how many. The hash of
+// Sweep drops the oldest rows of the chain as far as they are older than keep, some at a time so that nobody waits long, and says how many. The hash of
 // the last one dropped stays as the anchor on which the rest is verified. Rows not linked yet stay. A keep of 0 or less keeps everything.
 func (j *Journal) Sweep(ctx context.Context, keep time.Duration) (int64, error) {
 	if keep <= 0 {
 		return 0, nil
 	}
 	var all int64
+	var pace store.Pace
 	for {
-		n, err := j.sweep(ctx, j.now().Add(-keep))
+		most := pace.Size()
+		n, took, err := j.sweep(ctx, j.now().Add(-keep), most)
 		all += n
 		if err != nil {
 			return all, fmt.Errorf("sweep journal: %w", err)
 		}
-		if n < page {
+		if n < int64(most) {
 			return all, nil
 		}
+		pace.Rest(ctx, took)
 	}
 }
 
-func (j *Journal) sweep(ctx context.Context, before time.Time) (n int64, err error) {
+func (j *Journal) sweep(ctx context.Context, before time.Time, most int) (n int64, took time.Duration, err error) {
 	old := func(tx store.Tx, most int) (rows []Entry, err error) {
 		rows, err = read(tx, `link IS NOT NULL ORDER BY link LIMIT $2`, most)
 		for i, e := range rows {
@@ -43,20 +46,22 @@ func (j *Journal) sweep(ctx context.Context, before time.Time) (n int64, err err
 		return err
 	})
 	if err != nil || len(due) == 0 {
-		return 0, err
+		return 0, 0, err
 	}
 	err = j.db.Write(ctx, func(tx store.Tx) error {
 		n = 0
+		began := time.Now()
+		defer func() { took = time.Since(began) }()
 		h, err := j.lock(tx)
 		if err != nil {
 			return err
 		}
-		rows, err := old(tx, page)
+		rows, err := old(tx, most)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
 		last := rows[len(rows)-1]
-		if n, err = tx.Exec(`DELETE FROM journal WHERE tenant = $1 AND link <= $2`, last.Link); err != nil {
+		if n, err = tx.Exec(`DELETE FROM journal WHERE tenant = $1 AND link IS NOT NULL AND link <= $2`, last.Link); err != nil {
 			return err
 		}
 		h.Anchor, h.AnchorHash = last.Link, last.Hash
@@ -66,7 +71,7 @@ func (j *Journal) sweep(ctx context.Context, before time.Time) (n int64, err err
 		return j.save(tx, h)
 	})
 	if err != nil {
-		return 0, err
+		return 0, took, err
 	}
-	return n, nil
+	return n, took, nil
 }

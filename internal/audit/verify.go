@@ -45,7 +45,7 @@ func (j *Journal) verify(ctx context.Context) (v Verdict, swept bool, err error)
 	for {
 		var rows []Entry
 		err = j.db.Read(ctx, func(tx store.Tx) error {
-			rows, err = read(tx, `(link > $2 OR (link = $2 AND seq > $3)) ORDER BY link, seq LIMIT $4`, at, seq, page)
+			rows, err = read(tx, `link >= $2 AND (link > $2 OR seq > $3) ORDER BY link, seq LIMIT $4`, at, seq, page)
 			return err
 		})
 		if err != nil {

@@ -78,21 +78,23 @@ func (o *Outbox) take(ctx context.Context) (list []row, err error) {
 	err = o.db.Write(ctx, func(tx store.Tx) error {
 		now := o.o.Now()
 		list = nil
-		_, err := tx.Exec(`DELETE FROM outbox WHERE tenant = $1 AND state IN ('sent', 'failed', 'expired') AND due_at <= $2`, store.Micros(now.Add(-history)))
-		if err != nil {
-			return err
-		}
-		gone, err = tx.Exec(`UPDATE outbox SET state = 'expired', recipient = $3, body = $3 WHERE tenant = $1 AND state = 'waiting' AND due_at <= $2 AND until <= $2 AND leased_until <= $2`,
-			store.Micros(now), []byte{})
-		if err != nil {
-			return err
-		}
 		lock := tx.Locking()
 		if lock != "" {
 			lock += " SKIP LOCKED" // another node's round takes those
 		}
+		_, err := tx.Exec(`DELETE FROM outbox WHERE tenant = $1 AND id IN
+			(SELECT id FROM outbox WHERE tenant = $1 AND state IN ('sent', 'failed', 'expired') AND due_at <= $2 LIMIT $3`+lock+`)`, store.Micros(now.Add(-history)), atOnce)
+		if err != nil {
+			return err
+		}
+		gone, err = tx.Exec(`UPDATE outbox SET state = 'expired', recipient = $3, body = $3 WHERE tenant = $1 AND id IN
+			(SELECT id FROM outbox WHERE tenant = $1 AND state = 'waiting' AND due_at <= $2 AND until <= $2 AND leased_until <= $2 LIMIT $4`+lock+`)`,
+			store.Micros(now), []byte{}, atOnce)
+		if err != nil {
+			return err
+		}
 		rows, err := tx.Rows(`SELECT id, user_id, kind, recipient, body, tries, until FROM outbox
-			WHERE tenant = $1 AND state = 'waiting' AND due_at <= $2 AND leased_until <= $2 ORDER BY due_at LIMIT $3`+lock, store.Micros(now), batch)
+			WHERE tenant = $1 AND state = 'waiting' AND due_at <= $2 AND leased_until <= $2 AND until > $2 ORDER BY due_at LIMIT $3`+lock, store.Micros(now), batch)
 		if err != nil {
 			return err
 		}

@@ -72,6 +72,7 @@ const (
 	limit   = 30 * time.Second      // how long one try may take
 	lease   = 3 * limit             // how long a row belongs to the round that took it
 	batch   = 8                     // rows in a round, sent side by side
+	atOnce  = 100                   // rows that one round forgets or finds out of date, so that nobody waits long behind it
 	rounds  = 3                     // rounds side by side, so that one slow server of a recipient does not stop the others
 	breath  = 25 * time.Millisecond // how long after a commit a round begins, so that the request which queued something has been answered (SECURITY RS-02, RS-03)
 	history = 7 * 24 * time.Hour    // how long the bare row of a finished message stays for whoever asks what became of it
@@ -100,14 +101,40 @@ func New(h *store.Handle, o Options) *Outbox {
 	return &Outbox{db: h, o: o, box: o.Ring.Box("outbox/" + h.Name()), wake: make(chan struct{}, 1)}
 }
 
-// Run sends what is due until ctx ends, and returns when what was under way has come to an end. It wakes when a transaction that queued
-// something is committed in this process, and looks once a second for the rest.
-func (o *Outbox) Run(ctx context.Context) { o.RunUntil(ctx, nil) }
-
-// RunUntil is Run that takes nothing more once until is closed, and returns when what was under way then has come to its own end.
-func (o *Outbox) RunUntil(ctx context.Context, until <-chan struct{}) {
+// Run sends what is due in these outboxes of one store until ctx ends, and returns when what was under way has come to an end. Each wakes
+// when a transaction that queued something is committed in this process; one look a second finds those that have something else due.
+// Once until is closed nothing more is taken, and what was under way then comes to its own end.
+func Run(ctx context.Context, until <-chan struct{}, db *store.DB, outboxes ...*Outbox) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	byTenant := map[string]*Outbox{}
+	for _, o := range outboxes {
+		byTenant[o.db.Name()] = o
+		all.Go(func() { o.run(ctx, until) })
+	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	for len(outboxes) > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-until:
+			return
+		case <-tick.C:
+		}
+		names, err := db.Holding(ctx, "outbox", "state = 'waiting' AND due_at <= $2 AND leased_until <= $2", outboxes[0].o.Now())
+		if err != nil && ctx.Err() == nil {
+			outboxes[0].trouble(err)
+		}
+		for _, name := range names {
+			if o := byTenant[name]; o != nil {
+				o.nudge()
+			}
+		}
+	}
+}
+
+func (o *Outbox) run(ctx context.Context, until <-chan struct{}) {
 	var under sync.WaitGroup
 	defer under.Wait()
 	places := make(chan struct{}, rounds)
@@ -131,7 +158,6 @@ func (o *Outbox) RunUntil(ctx context.Context, until <-chan struct{}) {
 				return
 			case <-time.After(breath):
 			}
-		case <-tick.C:
 		}
 		under.Go(func() {
 			defer func() { <-places }()

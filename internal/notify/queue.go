@@ -77,7 +77,7 @@ func (o *Outbox) Erase(tx store.Tx, user string) error {
 	if user == "" {
 		return nil
 	}
-	_, err := tx.Exec(`DELETE FROM outbox WHERE tenant = $1 AND user_id = $2`, user)
+	_, err := tx.Exec(`DELETE FROM outbox WHERE tenant = $1 AND user_id = $2 AND user_id <> ''`, user)
 	return err
 }
 

@@ -10,7 +10,7 @@ import (
 func (r *room) running() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan struct{})
-	go func() { defer close(over); r.Run(ctx) }()
+	go func() { defer close(over); Run(ctx, nil, r.db, r.Outbox) }()
 	stop = func() { cancel(); <-over }
 	r.t.Cleanup(stop)
 	return stop
@@ -105,7 +105,7 @@ func TestWhatIsUnderWayIsSentAfterTheLastRound(t *testing.T) {
 		entered, leave := make(chan bool), make(chan bool)
 		r.fail = func(Envelope) error { entered <- true; <-leave; return nil }
 		until, over := make(chan struct{}), make(chan struct{})
-		go func() { defer close(over); r.RunUntil(t.Context(), until) }()
+		go func() { defer close(over); Run(t.Context(), until, r.db, r.Outbox) }()
 		r.queue(code("ironman@stark.example", "482913"))
 		<-entered
 		close(until)

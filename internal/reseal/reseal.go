@@ -39,57 +39,96 @@ func (s Store) Keys(ctx context.Context) ([]Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.count(ctx, tenants, true)
-}
-
-// Lasting is Keys for what lasts in the given tenants; what lies on shelves and expires by itself is left out. It is quick.
-func (s Store) Lasting(ctx context.Context, tenants ...string) ([]Key, error) {
-	return s.count(ctx, tenants, false)
-}
-
-func (s Store) count(ctx context.Context, tenants []string, shelves bool) ([]Key, error) {
-	found := map[string]map[string]int64{} // by key and kind
-	add := func(head, what string, n int64) {
-		id := secret.SealedWith([]byte(head))
-		if id == "" {
-			return // no Box made it: whoever opens it will say so
-		}
-		if found[id] == nil {
-			found[id] = map[string]int64{}
-		}
-		found[id][what] += n
+	found := tally{}
+	if err := s.tables(ctx, found); err != nil {
+		return nil, err
 	}
 	for _, name := range tenants {
 		h := s.DB.Tenant(name)
 		for _, c := range s.Columns(name) {
-			if c.Shelf != "" {
-				if !shelves {
-					continue
-				}
-				err := each(ctx, h, c, []byte{0}, func(list []store.Cell) error { // no head begins with 0
-					for _, one := range list {
-						add(string(one.Value), c.What, 1)
-					}
-					return nil
-				})
-				if err != nil {
-					return nil, err
-				}
+			if c.Shelf == "" {
 				continue
 			}
-			heads, err := h.Heads(ctx, c, secret.HeadSize)
+			err := each(ctx, h, c, []byte{0}, func(list []store.Cell) error { // no head begins with 0
+				for _, one := range list {
+					found.add(one.Value, c.What, 1)
+				}
+				return nil
+			})
 			if err != nil {
 				return nil, err
-			}
-			for head, n := range heads {
-				add(head, c.What, n)
 			}
 		}
 	}
 	return s.list(found), nil
 }
 
-func (s Store) list(found map[string]map[string]int64) []Key {
+// Lasting is Keys for what lasts in the given tenants and hangs on a key that is missing; what lies on shelves and expires by itself is left
+// out. older are the ids of the keys before the newest on which something lasts in any tenant. As long as no key is missing nothing is
+// counted, so that it takes the same time however much there is.
+func (s Store) Lasting(ctx context.Context, tenants ...string) (keys []Key, older []string, err error) {
+	ids := s.Ring.Keys()
+	missing := false
+	for _, c := range s.Columns("any") {
+		if c.Shelf != "" {
+			continue
+		}
+		heads, err := s.DB.Heads(ctx, c, secret.HeadSize)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, head := range heads {
+			id := secret.SealedWith(head)
+			switch {
+			case id == "": // no Box made it: whoever opens it will say so
+			case !slices.Contains(ids, id):
+				missing = true
+			case id != ids[len(ids)-1] && !slices.Contains(older, id):
+				older = append(older, id)
+			}
+		}
+	}
+	found := tally{}
+	if missing {
+		if err := s.tables(ctx, found, tenants...); err != nil {
+			return nil, nil, err
+		}
+	}
+	return s.list(found), older, nil
+}
+
+// tally counts by key and kind.
+type tally map[string]map[string]int64
+
+func (t tally) add(head []byte, what string, n int64) {
+	id := secret.SealedWith(head)
+	if id == "" {
+		return // no Box made it: whoever opens it will say so
+	}
+	if t[id] == nil {
+		t[id] = map[string]int64{}
+	}
+	t[id][what] += n
+}
+
+// tables counts what lies in tables, of the given tenants or of all.
+func (s Store) tables(ctx context.Context, found tally, tenants ...string) error {
+	for _, c := range s.Columns("any") {
+		if c.Shelf != "" {
+			continue
+		}
+		heads, err := s.DB.Count(ctx, c, secret.HeadSize, tenants...)
+		if err != nil {
+			return err
+		}
+		for head, n := range heads {
+			found.add([]byte(head), c.What, n)
+		}
+	}
+	return nil
+}
+
+func (s Store) list(found tally) []Key {
 	var missing, held []Key
 	key := func(id string) Key {
 		k := Key{ID: id, Kinds: found[id]}
@@ -206,7 +245,7 @@ func (s Store) tenants(ctx context.Context) ([]string, error) {
 			continue
 		}
 		tables = append(tables, c.Table)
-		names, err := s.DB.Holding(ctx, c.Table)
+		names, err := s.DB.Holding(ctx, c.Table, "")
 		if err != nil {
 			return nil, err
 		}

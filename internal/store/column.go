@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // Column is a column of bytes whose values are gone through, and written anew one by one, while others go on reading and writing. The rest
@@ -31,28 +32,63 @@ type Cell struct {
 // cellsAtOnce is how many values one transaction writes, so that nobody waits long behind it.
 const cellsAtOnce = 50
 
-// Heads counts the values of a table's column by their first bytes, so many of them.
-func (h *Handle) Heads(ctx context.Context, c Column, size int) (map[string]int64, error) {
-	heads := map[string]int64{}
-	err := h.Read(ctx, func(tx Tx) error {
-		clear(heads)
-		head := fmt.Sprintf("substr(%s, 1, %d)", c.Name, size)
-		rows, err := tx.Rows(`SELECT ` + head + `, COUNT(*) FROM ` + c.Table + ` WHERE tenant = $1` + c.where() + ` GROUP BY ` + head)
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			var head []byte
-			var n int64
-			if err := rows.Scan(&head, &n); err != nil {
+// Heads gives the first bytes, so many, with which the values of a table's column begin, in all tenants, each once and in order. Where the
+// table has an index on them that is one step for each.
+func (db *DB) Heads(ctx context.Context, c Column, size int) (heads [][]byte, err error) {
+	head := c.head(size)
+	next := "SELECT " + head + " FROM " + c.Table + " WHERE " + head + " > $1" + c.where() + " ORDER BY " + head + " LIMIT 1"
+	err = db.engine.read(ctx, func(l link) error {
+		heads = nil
+		for after := []byte{0}; ; after = heads[len(heads)-1] {
+			rows, err := l.query(next, []any{after}, 1)
+			if err != nil || len(rows) == 0 {
 				return err
 			}
-			heads[string(head)] += n
+			one, _ := rows[0][0].([]byte)
+			heads = append(heads, one)
+		}
+	})
+	if err != nil {
+		return nil, db.failed(err)
+	}
+	return heads, nil
+}
+
+// Count counts the values of a table's column by their first bytes, so many of them; in the tenants named, or in all there are.
+func (db *DB) Count(ctx context.Context, c Column, size int, tenants ...string) (map[string]int64, error) {
+	heads := map[string]int64{}
+	head := c.head(size)
+	where, args := strings.Replace(c.where(), " AND", " WHERE", 1), [][]any{nil}
+	if len(tenants) > 0 {
+		where, args = " WHERE tenant = $1"+c.where(), nil
+		for _, name := range tenants {
+			args = append(args, []any{name})
+		}
+	}
+	text := "SELECT " + head + ", COUNT(*) FROM " + c.Table + where + " GROUP BY " + head
+	err := db.engine.read(ctx, func(l link) error {
+		clear(heads)
+		for _, values := range args {
+			rows, err := l.query(text, values, 0)
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				head, _ := row[0].([]byte)
+				n, _ := row[1].(int64)
+				heads[string(head)] += n
+			}
 		}
 		return nil
 	})
-	return heads, err
+	if err != nil {
+		return nil, db.failed(err)
+	}
+	return heads, nil
 }
+
+// head is the beginning of the column's values, as the index on it has it.
+func (c Column) head(size int) string { return fmt.Sprintf("substr(%s, 1, %d)", c.Name, size) }
 
 func (c Column) where() string {
 	if c.Where == "" {
@@ -160,13 +196,27 @@ func swap(tx Tx, c Column, one Cell, next []byte, skipping string) (int64, error
 		AND key IN (SELECT key FROM shelf WHERE tenant = $1 AND shelf = $2 AND key = $3 AND value = $4`+skipping+`)`, c.Shelf, one.Key, one.row, row)
 }
 
-// Holding names the tenants that have records in a table, in order.
-func (db *DB) Holding(ctx context.Context, table string) (names []string, err error) {
+// Holding names the tenants that have records in a table, in order; where, which may be empty, says which records count, with arguments
+// from $2 on. It takes one step along an index that begins with the tenant for each of them, and is for work on all tenants.
+func (db *DB) Holding(ctx context.Context, table, where string, args ...any) (names []string, err error) {
+	next := "SELECT tenant FROM " + table + " WHERE tenant > $1"
+	if where != "" {
+		next += " AND " + where
+	}
+	next += " ORDER BY tenant LIMIT 1"
+	values := make([]any, 1, len(args)+1)
+	for _, a := range args {
+		v, err := value(a)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
 	err = db.engine.read(ctx, func(l link) error {
 		names = nil
-		next := "SELECT tenant FROM " + table + " WHERE tenant > $1 ORDER BY tenant LIMIT 1" // one step along the primary key for each
 		for after := ""; ; after = names[len(names)-1] {
-			rows, err := l.query(next, []any{after}, 1)
+			values[0] = after
+			rows, err := l.query(next, values, 1)
 			if err != nil || len(rows) == 0 {
 				return err
 			}

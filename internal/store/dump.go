@@ -50,6 +50,18 @@ func Tables() []Table { return slices.Clone(tables) }
 // Schema is the number of the schema that this program writes.
 func Schema() int64 { return int64(len(migrations(sqliteWords()))) }
 
+// index is one that is no key, and the text that makes it.
+type index struct{ name, text string }
+
+func indexesOf(rows [][]any) (list []index) {
+	for _, row := range rows {
+		name, _ := row[0].(string)
+		text, _ := row[1].(string)
+		list = append(list, index{name, text})
+	}
+	return list
+}
+
 // dumpAtOnce is how many records are read at once.
 const dumpAtOnce = 1000
 
@@ -115,7 +127,8 @@ func places(i, n int) string {
 var ErrNotEmpty = errors.New("the database holds records already")
 
 // Load fills an empty store with what next gives, table by table; a row without a table is the end. All of it is one transaction: after an
-// error, or a crash, the store is as empty as before. ErrNotEmpty when it was not.
+// error, or a crash, the store is as empty as before. ErrNotEmpty when it was not. Indexes other than keys are made when all rows are there:
+// millions of rows that each look for their place in every index would take hours.
 func (db *DB) Load(ctx context.Context, next func() (Table, []any, error)) error {
 	return db.engine.bulk(ctx, func(l link) error {
 		for _, t := range tables {
@@ -125,6 +138,15 @@ func (db *DB) Load(ctx context.Context, next func() (Table, []any, error)) error
 			}
 			if len(rows) > 0 {
 				return ErrNotEmpty
+			}
+		}
+		indexes, err := db.engine.indexes(l)
+		if err != nil {
+			return err
+		}
+		for _, i := range indexes {
+			if _, err := l.exec("DROP INDEX "+i.name, nil); err != nil {
+				return err
 			}
 		}
 		override, atOnce := db.engine.loading()
@@ -160,6 +182,11 @@ func (db *DB) Load(ctx context.Context, next func() (Table, []any, error)) error
 				}
 			}
 			if row == nil {
+				for _, i := range indexes {
+					if _, err := l.exec(i.text, nil); err != nil {
+						return fmt.Errorf("index %s: %w", i.name, err)
+					}
+				}
 				return db.engine.loaded(l)
 			}
 			if ctx.Err() != nil {

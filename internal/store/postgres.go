@@ -211,8 +211,19 @@ func (l *postgresLink) translate(err error) error {
 
 func (p *postgres) loading() (string, int) { return " OVERRIDING SYSTEM VALUE", 100 }
 
-// loaded lets the numbers of the journal go on behind the greatest.
+func (p *postgres) indexes(l link) ([]index, error) {
+	rows, err := l.query(`SELECT i.indexname::text, i.indexdef FROM pg_indexes i WHERE i.schemaname = current_schema()
+		AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conname = i.indexname AND c.connamespace = current_schema()::regnamespace) ORDER BY i.indexname`, nil, 0)
+	return indexesOf(rows), err
+}
+
+// loaded lets the numbers of the journal go on behind the greatest, and the planner know at once what there is.
 func (p *postgres) loaded(l link) error {
+	for _, t := range tables {
+		if _, err := l.exec("ANALYZE "+t.Name, nil); err != nil {
+			return err
+		}
+	}
 	_, err := l.query("SELECT setval(pg_get_serial_sequence('journal', 'seq'), MAX(seq)) FROM journal", nil, 1)
 	return err
 }

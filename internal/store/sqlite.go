@@ -263,4 +263,35 @@ func (s *sqliteEngine) snapshot(ctx context.Context, f func(link) error) error {
 	return f(c)
 }
 
-func (s *sqliteEngine) bulk(ctx context.Context, f func(link) error) error { return s.write(ctx, f) }
+func (s *sqliteEngine) indexes(l link) ([]index, error) {
+	rows, err := l.query("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name", nil, 0)
+	return indexesOf(rows), err
+}
+
+// bulk writes on a connection of its own, with more cache than requests need, and files for what it sorts: that may be more than there is memory.
+func (s *sqliteEngine) bulk(_ context.Context, f func(link) error) error {
+	if err := s.db.check("begin"); err != nil {
+		return err
+	}
+	c, err := openSQLiteConn(s.path, true)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	for _, text := range []string{"PRAGMA cache_size=-65536", "PRAGMA temp_store=FILE", sqliteBegin} {
+		if err := c.script(text); err != nil {
+			return faulty(err)
+		}
+	}
+	if err := f(c); err != nil {
+		c.run(sqliteRollback)
+		return err
+	}
+	if err = s.db.check("commit"); err == nil {
+		err = faulty(c.commit())
+	}
+	if err != nil {
+		c.run(sqliteRollback)
+	}
+	return err
+}

@@ -28,6 +28,8 @@ type Options struct {
 	// Fault is for tests: it is called before each storage call with "begin", "exec", "query" or "commit",
 	// and an error it returns becomes the error of that call, as ErrUnavailable. Calls come from many goroutines.
 	Fault func(op string) error
+	// Seen is for tests: it is called with the text of each statement before it is run. Calls come from many goroutines.
+	Seen func(query string)
 }
 
 // DB is an open store. It is safe for concurrent use.
@@ -55,6 +57,7 @@ type engine interface {
 	close() error
 	snapshot(ctx context.Context, f func(link) error) error // all that f reads is of one moment, however long it takes
 	bulk(ctx context.Context, f func(link) error) error     // write without a limit on its time
+	indexes(link) ([]index, error)                          // those that are no keys
 	loaded(link) error                                      // after rows brought their own serial numbers
 	loading() (override string, rows int)                   // what lets them, before VALUES, and how many rows one statement takes best
 	locking() string                                        // the suffix that locks the rows a SELECT finds
@@ -90,6 +93,9 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if o.Seen != nil {
+		db.engine = watched{db.engine, o.Seen}
 	}
 	return db, nil
 }

@@ -1,18 +1,23 @@
 package store
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
-// sweepAtOnce is how many records one transaction removes, so that nobody waits long behind it.
-const sweepAtOnce = 500
-
-// Sweep removes the expired records of all shelves and tenants and returns how many there were.
+// Sweep removes the expired records of all shelves and tenants and returns how many there were. It takes its time: nobody waits long behind it.
 func (db *DB) Sweep(ctx context.Context) (int64, error) {
 	query := sweepText(db.engine)
 	var total int64
+	var pace Pace
 	for {
 		var n int64
+		var took time.Duration
+		size := pace.Size()
 		err := db.write(ctx, "", func(tx Tx) (err error) {
-			n, err = tx.Exec(query, Micros(tx.Now()), sweepAtOnce)
+			began := time.Now()
+			n, err = tx.Exec(query, Micros(tx.Now()), size)
+			took = time.Since(began)
 			return err
 		})
 		if err != nil {
@@ -20,9 +25,10 @@ func (db *DB) Sweep(ctx context.Context) (int64, error) {
 		}
 		total += n
 		db.count.swept.Add(n)
-		if n < sweepAtOnce {
+		if n < int64(size) {
 			return total, nil
 		}
+		pace.Rest(ctx, took)
 	}
 }
 
