@@ -1,6 +1,7 @@
 package sparekey_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -160,18 +161,34 @@ func TestA45_WhatWasEndedOrUsedUpStaysSoAfterARestart(t *testing.T) {
 // push brings an authorization request to the provider and gives its URI.
 func (h *house) push(client, secret, redirect string) string {
 	h.t.Helper()
-	_, asked, _ := strings.Cut(h.authorizeURL(h.tenant, "client_id", client, "redirect_uri", redirect), "?")
-	r, _ := http.NewRequest(http.MethodPost, h.meta(h.tenant)["pushed_authorization_request_endpoint"].(string), strings.NewReader(asked))
+	uri, status := h.pushes(client, secret, "client_id", client, "redirect_uri", redirect)
+	if uri == "" {
+		h.t.Fatalf("the request was not pushed: %d", status)
+	}
+	return uri
+}
+
+// pushes is push with more of the request, which may be refused.
+func (h *house) pushes(client, secret string, pairs ...string) (uri string, status int) {
+	h.t.Helper()
+	_, asked, _ := strings.Cut(h.authorizeURL(h.tenant, pairs...), "?")
+	form, _ := url.ParseQuery(asked)
+	for name := range form {
+		if form.Get(name) == "" {
+			form.Del(name)
+		}
+	}
+	r, _ := http.NewRequest(http.MethodPost, h.meta(h.tenant)["pushed_authorization_request_endpoint"].(string), strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.SetBasicAuth(client, secret)
 	res, err := h.client.Do(r)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	body := text(res)
-	uri := first2(strings.NewReplacer(`":"`, `="`).Replace(body), "request_uri")
-	if uri == "" {
-		h.t.Fatalf("the request was not pushed: %d %s", res.StatusCode, body)
+	defer res.Body.Close()
+	var answer struct {
+		URI string `json:"request_uri"`
 	}
-	return uri
+	_ = json.NewDecoder(res.Body).Decode(&answer)
+	return answer.URI, res.StatusCode
 }

@@ -154,7 +154,7 @@ var mutants = []mutant{
 		".", one("TestA24_NoHeaderGivesAStrangerAnotherNetwork")},
 	{"an IPv6 client is its /64 (A24)", "internal/web/client.go", `net, _ := a.Prefix(64)`, `net, _ := a.Prefix(128)`,
 		".", one("TestA24_NoHeaderGivesAStrangerAnotherNetwork")},
-	{"known browsers are counted apart (A26)", "internal/guard/browser.go", `return err == nil && v.Owner == user`, `return false`,
+	{"known browsers are counted apart (A26)", "internal/guard/browser.go", `return err == nil && v.Owner == user`, `return err == nil && v.Owner == ""`,
 		".", one("TestA26_NoStrangerKeepsTheOwnerOut")},
 	{"no script of elsewhere reads an authorization (A51)", "provider/provider.go", `mux.Handle(prefix+authorizePath, only(`, `mux.Handle(prefix+authorizePath, shared(`,
 		".", one("TestA51_NoScriptOfAnotherOriginReadsWhatACookieOpens")},
