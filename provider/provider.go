@@ -39,6 +39,8 @@ type Interaction interface {
 	Outcome(tx store.Tx, r *http.Request, flow string) (identity.Authentication, error)
 	// Over takes a finished flow away from whoever would use its outcome again; store.ErrNotFound when somebody was first.
 	Over(tx store.Tx, flow string) error
+	// Left ends what the user has under way in this browser: she has signed out there.
+	Left(tx store.Tx, r *http.Request, user string) error
 	// Standing says whether the sign-in that look finds still counts now, and gives the user as her directory knows her now. look reads in the
 	// transaction in which that is judged; its error ends the matter and comes back. It does not ask whether the browser's session lives: a grant for offline access
 	// outlives it, and provider looks itself where it matters.
