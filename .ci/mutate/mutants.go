@@ -174,4 +174,6 @@ var mutants = []mutant{
 		".", one("TestA58_WhoSignsOutLeavesNothingToGoOnWith")},
 	{"operators see no seed (A56)", "internal/admin/admin.go", `list[i].Data = nil`, `list[i].Label += ""`,
 		".", one("TestA56_NothingAnOperatorIsShownOpensAnything")},
+	{"a made-up key is that of nothing (A49)", "internal/store/shelf.go", "	_, err := text(key)\n	return err != nil", "	_, _ = text(key)\n	return false",
+		".", one("TestA49_WhateverARequestSaysIsAnArgument")},
 }
