@@ -176,4 +176,10 @@ var mutants = []mutant{
 		".", one("TestA56_NothingAnOperatorIsShownOpensAnything")},
 	{"a made-up key is that of nothing (A49)", "internal/store/shelf.go", "	_, err := text(key)\n	return err != nil", "	_, _ = text(key)\n	return false",
 		".", one("TestA49_WhateverARequestSaysIsAnArgument")},
+	{"an access token ends with its session (S03)", "provider/held.go", `if g.User != "" && !g.Offline {`, `if false {`,
+		".", one("TestS03_TokensAreGoodExactlyAsLongAsAModelSays")},
+	{"a refresh token used twice ends its family (S03)", "provider/refresh.go", `return p.kill(tx, r, held, audit.FamilyKilled)`, `return nil`,
+		".", one("TestS03_TokensAreGoodExactlyAsLongAsAModelSays")},
+	{"a user's end is of her tenant alone (S04)", "internal/store/shelf.go", "	shelfDropAll = `DELETE FROM shelf WHERE tenant = $1 AND", "	shelfDropAll = `DELETE FROM shelf WHERE tenant >= substr($1, 1, 0) AND",
+		".", one("TestS04_TwoTenantsInterleavedAreAsIfEachWereAlone")},
 }

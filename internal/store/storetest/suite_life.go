@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -126,10 +127,13 @@ func (s suite) lifetime(t *testing.T) {
 func (s suite) thinning(t *testing.T) {
 	db, clock := s.open(t)
 	d, other := desk{t, db.Tenant("avengers"), clock}, desk{t, db.Tenant("wakanda"), clock}
-	for i := range 700 { // more than one transaction removes
-		at := clock.Now().Add(time.Duration(i%350) * time.Second)
-		d.add(fmt.Sprint("loose", i), "", at.Add(time.Hour), gadget{})
-	}
+	d.write(func(tx store.Tx) (err error) {
+		for i := range 700 { // more than one transaction removes
+			at := clock.Now().Add(time.Duration(i%350) * time.Second)
+			err = errors.Join(err, gadgets.Add(tx, fmt.Sprint("loose", i), "", at.Add(time.Hour), gadget{}))
+		}
+		return err
+	})
 	d.add("owned", "tony", clock.Now().Add(time.Minute+time.Hour), gadget{})
 	d.add("sooner", "", clock.Now().Add(time.Hour-time.Second), gadget{})
 	d.add("later", "", clock.Now().Add(2*time.Hour), gadget{})
