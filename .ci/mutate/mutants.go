@@ -178,8 +178,12 @@ var mutants = []mutant{
 		".", one("TestA49_WhateverARequestSaysIsAnArgument")},
 	{"an access token ends with its session (S03)", "provider/held.go", `if g.User != "" && !g.Offline {`, `if false {`,
 		".", one("TestS03_TokensAreGoodExactlyAsLongAsAModelSays")},
-	{"a refresh token used twice ends its family (S03)", "provider/refresh.go", `return p.kill(tx, r, held, audit.FamilyKilled)`, `return nil`,
+	{"a refresh token used twice ends its family (S03)", "provider/refresh.go", `return p.kill(tx, r, held, audit.FamilyKilled)`, `return p.d.Journal.Record(tx, audit.Event{Name: audit.FamilyKilled, Actor: "system"})`,
 		".", one("TestS03_TokensAreGoodExactlyAsLongAsAModelSays")},
 	{"a user's end is of her tenant alone (S04)", "internal/store/shelf.go", "	shelfDropAll = `DELETE FROM shelf WHERE tenant = $1 AND", "	shelfDropAll = `DELETE FROM shelf WHERE tenant >= substr($1, 1, 0) AND",
 		".", one("TestS04_TwoTenantsInterleavedAreAsIfEachWereAlone")},
+	{"a hint is the very token (Z05)", "provider/idtoken.go", `err != nil || same != token {`, `err != nil || same == "" {`,
+		"provider", one("FuzzZ05_OnlyWhatWasGivenOutCounts")},
+	{"a registered host is plain (Z02)", "provider/client.go", ` && plainHost(u)):`, `):`,
+		"provider", one("TestZ02_ARegisteredAddressReadsTheSameInABrowser")},
 }
