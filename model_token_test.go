@@ -294,12 +294,12 @@ func TestS03_TokensAreGoodExactlyAsLongAsAModelSays(t *testing.T) {
 		done := map[string]int{}
 		walks, found := 0, false
 		rapid.Check(t, func(rt *rapid.T) {
-			if walks++; walks > rounds(30) && !found {
+			if walks++; walks > rounds(40) && !found {
 				return
 			}
 			l := &ledger{armoury: h, nodes: nodes, who: h.soul(1, false, "One")}
 			deeds := l.deeds(rt)
-			names := []string{"authorize", "authorize", "redeem", "redeem", "redeem", "redeem", "refresh", "refresh", "refresh", "refresh", "revoke", "sign in", "sign out", "reset", "end by an operator", "wait", "wait"}
+			names := []string{"authorize", "authorize", "redeem", "redeem", "redeem", "redeem", "refresh", "refresh", "refresh", "refresh", "revoke", "revoke", "sign in", "sign out", "sign out", "sign out", "reset", "end by an operator", "wait", "wait"}
 			do := func(name string) {
 				node := rapid.IntRange(0, 1).Draw(rt, "node")
 				l.log = append(l.log, fmt.Sprintf("%s on node %d", name, node))
@@ -313,8 +313,9 @@ func TestS03_TokensAreGoodExactlyAsLongAsAModelSays(t *testing.T) {
 					rt.Fatalf("%s\nafter %s", wrong, strings.Join(l.log, ", "))
 				}
 			}
-			do("sign in")
-			do("redeem")
+			for _, name := range []string{"sign in", "redeem", "authorize", "redeem", "authorize", "redeem"} {
+				do(name)
+			}
 			for range rapid.IntRange(4, 20).Draw(rt, "deeds") {
 				do(rapid.SampledFrom(names).Draw(rt, "deed"))
 			}
