@@ -74,15 +74,14 @@ func (l *ledger) end() {
 
 func (l *ledger) told(h *house, path string, form url.Values) (int, tokens) {
 	l.t.Helper()
-	plain := *h
 	form.Set("client_id", "wiki")
 	form.Set("client_secret", "wiki-secret")
-	r, err := http.NewRequest(http.MethodPost, plain.issuer+path, strings.NewReader(form.Encode()))
+	r, err := http.NewRequest(http.MethodPost, h.issuer+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	res, err := plain.client.Do(r)
+	res, err := h.client.Do(r)
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -65,6 +65,11 @@ func TestEveryRequirementNamesItsTests(t *testing.T) {
 			}
 		}
 	}
+	for i := 45; i <= 59; i++ {
+		if id := fmt.Sprintf("A%02d", i); named[id] == nil {
+			t.Errorf("no line for %s", id)
+		}
+	}
 }
 
 var (
