@@ -17,7 +17,7 @@ func TestF02_AMethodIsThereWhollyOrNotWhateverIsKilled(t *testing.T) {
 		p.start()
 		errands := []struct {
 			name string
-			run  func(*process, *person) (answered, done bool)
+			run  func(*process, *resident) (answered, done bool)
 		}{{"proving", (*process).killedProving}, {"registering", (*process).killedRegistering}, {"deleting", (*process).killedDeleting}}
 		for i, e := range errands {
 			answers, deeds := 0, 0
@@ -40,7 +40,7 @@ func TestF02_AMethodIsThereWhollyOrNotWhateverIsKilled(t *testing.T) {
 }
 
 // killedProving kills the server while a code of the app is verified in a reset. The code is good once at most, on whichever side of the kill.
-func (p *process) killedProving(one *person) (answered, done bool) {
+func (p *process) killedProving(one *resident) (answered, done bool) {
 	p.t.Helper()
 	one.b.beginReset(one.login)
 	code := p.totp(one.key, 0)
@@ -61,7 +61,7 @@ func (p *process) killedProving(one *person) (answered, done bool) {
 }
 
 // killedRegistering kills the server while somebody without a method registers her app at sign-in.
-func (p *process) killedRegistering(one *person) (answered, done bool) {
+func (p *process) killedRegistering(one *resident) (answered, done bool) {
 	p.t.Helper()
 	a := p.admin("avengers")
 	if _, err := a.RemoveMethods(p.t.Context(), p.user(one.login), "", "test"); err != nil {
@@ -106,7 +106,7 @@ func (p *process) killedRegistering(one *person) (answered, done bool) {
 }
 
 // killedDeleting kills the server while one of two methods is deleted from the security info.
-func (p *process) killedDeleting(one *person) (answered, done bool) {
+func (p *process) killedDeleting(one *resident) (answered, done bool) {
 	p.t.Helper()
 	p.bind(one.login, identity.Authenticator{Kind: identity.Email, Label: "E-mail", Data: []byte("away@stark.example")})
 	b := one.b

@@ -177,7 +177,7 @@ func (p *Plugin) Run(ctx context.Context) {
 	defer all.Wait()
 	all.Go(func() {
 		every(ctx, time.Minute, func() {
-			if _, err := p.db.Sweep(ctx); err != nil && ctx.Err() == nil {
+			if err := p.Sweep(ctx); err != nil && ctx.Err() == nil {
 				p.log.Warn("sweep", "error", err)
 			}
 		})
@@ -197,6 +197,15 @@ func (p *Plugin) Run(ctx context.Context) {
 		}
 		stop()
 	}
+}
+
+// Sweep removes what has ended, and, of what was begun and not gone on with, what is more than limits.begun. Run does it every minute.
+func (p *Plugin) Sweep(ctx context.Context) error {
+	_, err := p.db.Sweep(ctx)
+	for _, t := range p.wiring.Load().tenants {
+		err = errors.Join(err, t.flows.Thin(ctx), t.provider.Thin(ctx))
+	}
+	return err
 }
 
 // Close closes the database. Requests, Run, Reload and Follow must have ended.

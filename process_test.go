@@ -32,11 +32,11 @@ type process struct {
 	slowest        time.Duration // start until ready
 	via            []string      // what the server is started by; nil: directly
 	gone           chan struct{} // closed when the running one has ended
-	people         []*person
+	people         []*resident
 }
 
-// person is a user of a process, with an authenticator app and a browser.
-type person struct {
+// resident is a user of a process, with an authenticator app and a browser.
+type resident struct {
 	login, address, key string
 	b                   *browser
 	used                int64 // the last step of her app she gave away
@@ -106,7 +106,7 @@ func (p *process) put(name, text string) {
 // join makes a user with an authenticator app.
 func (p *process) join(i int) {
 	p.t.Helper()
-	one := &person{login: fmt.Sprintf("user%d", i), address: fmt.Sprintf("198.51.%d.%d", i/250, i%250+1)}
+	one := &resident{login: fmt.Sprintf("user%d", i), address: fmt.Sprintf("198.51.%d.%d", i/250, i%250+1)}
 	a := p.admin("avengers")
 	if err := a.AddUser(p.t.Context(), local.NewUser{Login: one.login, Email: one.login + "@stark.example", Password: password}, "test"); err != nil {
 		p.t.Fatal(err)

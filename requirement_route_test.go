@@ -187,7 +187,7 @@ func inventory(t *testing.T) (lines [][3]string) {
 	return lines
 }
 
-// tests are the names of all tests of a folder's test files.
+// tests are the names of all tests and fuzz targets of a folder's test files.
 func tests(t *testing.T, folders ...string) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
@@ -202,7 +202,7 @@ func tests(t *testing.T, folders ...string) map[string]bool {
 				t.Fatal(err)
 			}
 			for _, d := range f.Decls {
-				if fn, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(fn.Name.Name, "Test") {
+				if fn, ok := d.(*ast.FuncDecl); ok && (strings.HasPrefix(fn.Name.Name, "Test") || strings.HasPrefix(fn.Name.Name, "Fuzz")) {
 					names[fn.Name.Name] = true
 				}
 			}

@@ -113,15 +113,16 @@ func (p *Plugin) open(ctx context.Context, w *wiring, name string, c Tenant) (*t
 		return nil, err
 	}
 	g := guard.New(h, guard.Options{Ring: p.ring, Limits: c.Limits, Captcha: puzzle, Cookie: cookie, Secure: secure})
+	begun := cmp.Or(c.Limits.Begun, guard.DefaultLimits().Begun)
 	verifier, _ := directory.As[directory.PasswordVerifier](dir)
 	methods := methods(verifier, p.ring.MAC("email/"+name))
 	rules := c.policy(methods)
 
 	t.flows = flows.New(flows.Deps{Issuer: c.Issuer, Prefix: t.prefix, Cookie: cookie, Secure: secure, Brand: brand, Store: h, Ring: p.ring, Directory: dir,
 		Policy: rules, Methods: methods, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox, Templates: p.templates,
-		Now: h.Now, Logger: p.log})
+		Now: h.Now, Logger: p.log, Begun: begun})
 	t.provider, err = provider.New(ctx, c.provider(), provider.Deps{Store: h, Ring: p.ring, Sessions: sessions, Interaction: t.flows,
-		Journal: t.journal, Logger: p.log, FormPost: t.flows.FormPost, Shared: !p.alone,
+		Journal: t.journal, Logger: p.log, FormPost: t.flows.FormPost, Shared: !p.alone, Begun: begun,
 		Error: func(w http.ResponseWriter, r *http.Request, reason, reference string, status int) {
 			t.flows.Oops(w, r, reason, status)
 		}})

@@ -39,9 +39,12 @@ func (h *house) token(tenant string, pairs ...string) tokens {
 	defer res.Body.Close()
 	body, _ := io.ReadAll(res.Body)
 	out := tokens{status: res.StatusCode, raw: string(body)}
-	_ = json.Unmarshal(body, &out)
+	out.read()
 	return out
 }
+
+// read takes the response apart.
+func (k *tokens) read() { _ = json.Unmarshal([]byte(k.raw), k) }
 
 // redeem trades the code of a redirect for tokens.
 func (h *house) redeem(p page) tokens {

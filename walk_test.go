@@ -88,16 +88,16 @@ type armoury struct {
 }
 
 // openArmoury wants one proof of the group One and two of the group Two; no limit is reached in it.
-func openArmoury(t *testing.T, database string) *armoury {
+func openArmoury(t *testing.T, database string, settings ...setting) *armoury {
 	t.Helper()
 	m := &directorytest.Memory{}
 	two := 2
-	h := openAt(t, database, with(func(t *sparekey.Tenant) {
+	h := openAt(t, database, append([]setting{with(func(t *sparekey.Tenant) {
 		t.Directories = map[string]sparekey.Directory{"staff": {Type: "program"}}
 		t.Limits = guard.Limits{Proofs: config.Rate{Count: 100, Per: time.Second}, ProofsNetwork: config.Rate{Count: 100, Per: time.Second},
 			Rush: config.Rate{Count: 10_000, Per: time.Minute}, Siege: config.Rate{Count: 10_000, Per: time.Minute}, Sends: config.Rate{Count: 10_000, Per: time.Minute}, SendsNetwork: config.Rate{Count: 10_000, Per: time.Minute}}
 		t.Policies = []sparekey.Policy{{For: sparekey.For{Groups: []string{"One"}}, Reset: true}, {For: sparekey.For{Groups: []string{"Two"}}, Reset: true, Required: &two}}
-	}), bring(m))
+	}), bring(m)}, settings...)...)
 	return &armoury{house: h, m: m, needed: map[string]int{}, decoys: map[string]bool{}}
 }
 
@@ -121,13 +121,13 @@ func (h *house) equip(id directory.UserID, address string) (key, app, mail strin
 	h.t.Helper()
 	seed := make([]byte, 20)
 	rand.Read(seed)
-	h.write("avengers", func(tx store.Tx) error {
-		a, err := h.admin("avengers").Accounts.Bind(tx, id, identity.Authenticator{Kind: identity.TOTP, Label: "Authenticator app", Data: seed})
+	h.write(h.tenant, func(tx store.Tx) error {
+		a, err := h.admin(h.tenant).Accounts.Bind(tx, id, identity.Authenticator{Kind: identity.TOTP, Label: "Authenticator app", Data: seed})
 		if app = a.ID; err != nil || address == "" {
 			return err
 		}
 		label := address[:1] + "•••" + address[strings.Index(address, "@"):]
-		m, err := h.admin("avengers").Accounts.Bind(tx, id, identity.Authenticator{Kind: identity.Email, Label: label, Data: []byte(address)})
+		m, err := h.admin(h.tenant).Accounts.Bind(tx, id, identity.Authenticator{Kind: identity.Email, Label: label, Data: []byte(address)})
 		mail = m.ID
 		return err
 	})

@@ -50,6 +50,7 @@ type Deps struct {
 	Templates *templates.Set
 	Now       func() time.Time
 	Logger    *slog.Logger
+	Begun     int // sign-ins, and resets, that were begun and not gone on with, of which no more are kept
 }
 
 // How long things last.

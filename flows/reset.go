@@ -1,10 +1,12 @@
 package flows
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/policy"
@@ -55,6 +57,18 @@ func (f *Flows) begin(w http.ResponseWriter, r *http.Request, x *Flow, also func
 		}
 		return f.shelf.Add(tx, x.ID, x.owner(), x.Until, *x)
 	})
+}
+
+// Thin keeps sign-ins and resets that nobody went on with in bounds, the younger ones of each: what ends within the life of a reset is a reset
+// or an old sign-in, so that a flood of the one does not crowd out the other (SECURITY A50).
+func (f *Flows) Thin(ctx context.Context) error {
+	now := f.Now()
+	for _, ends := range [][2]time.Time{{now, now.Add(resetLasts)}, {now.Add(resetLasts), now.Add(signInLasts)}} {
+		if _, err := f.shelf.Thin(ctx, f.Store, ends[0], ends[1], f.Begun); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // enterReset decides, once the name is known and the puzzle done, whether this is somebody who can reset.

@@ -237,6 +237,11 @@ func (f *Flows) endSessions(ctx context.Context, r *http.Request, v *visit, do, 
 			if err := f.Sessions.End(tx, s.Key); err != nil {
 				return err
 			}
+			if here {
+				if err := f.Left(tx, r, v.session.User); err != nil {
+					return err
+				}
+			}
 		}
 		return f.Journal.Record(tx, audit.Event{Name: name, User: v.session.User, Network: web.Network(r)})
 	})

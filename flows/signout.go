@@ -33,12 +33,38 @@ func (t *turn) actSignOut() error {
 		if err := t.Sessions.End(tx, s.Key); err != nil {
 			return err
 		}
+		if err := t.endUnderWay(tx, t.flow.Browser, s.User, t.flow.ID); err != nil {
+			return err
+		}
 		return t.Journal.Record(tx, t.event(audit.SessionEnded, nil))
 	})
 	if err == nil {
 		t.Sessions.Expire(t.w)
 	}
 	return err
+}
+
+// Left ends what the user has under way in this browser, which she leaves by signing out: what she has proven there is nothing for
+// whoever sits down next (SECURITY A58).
+func (f *Flows) Left(tx store.Tx, r *http.Request, user string) error {
+	return f.endUnderWay(tx, f.browser(r), user, "")
+}
+
+// endUnderWay is Left, but for one flow.
+func (f *Flows) endUnderWay(tx store.Tx, browser, user, but string) error {
+	all, err := f.shelf.Owned(tx, user)
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		if one.Value.Browser != browser || one.Key == but {
+			continue
+		}
+		if err := f.shelf.Drop(tx, one.Key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *Flows) signedOut(w http.ResponseWriter, r *http.Request) {

@@ -228,14 +228,16 @@ func (c Client) uriFault(uri string) string {
 		return "a URI is compared whole: there are no wildcards"
 	case u.User != nil:
 		return "a user name is not allowed"
-	case u.Scheme == "https" && u.Hostname() != "":
+	case (u.Scheme == "https" || u.Scheme == "http") && !(strings.HasPrefix(uri, u.Scheme+"://") && plainHost(u)):
+		return "a browser would read another host in it, or none"
+	case u.Scheme == "https":
 		return ""
-	case u.Scheme == "http" && u.Hostname() != "":
+	case u.Scheme == "http":
 		if c.Public && !loopback(u.Hostname()) {
 			return "a public client needs https, but for a loopback address"
 		}
 		return ""
-	case c.Native && strings.Contains(u.Scheme, "."):
+	case c.Native && strings.Contains(strings.Trim(u.Scheme, "."), ".") && strings.HasPrefix(uri, u.Scheme+":") && (u.Host == "" || plainHost(u)):
 		return "" // RFC 8252 §7.1: a domain the app's maker owns, reversed
 	}
 	return "the scheme must be https (native apps: http on a loopback address, or a scheme like com.example.app)"

@@ -56,6 +56,8 @@ func (g *guide) Over(_ store.Tx, flow string) error {
 	return nil
 }
 
+func (g *guide) Left(store.Tx, *http.Request, string) error { return nil }
+
 func (g *guide) Standing(ctx context.Context, look func(store.Tx) (identity.Authentication, error)) (u directory.User, _ identity.Standing, err error) {
 	var a identity.Authentication
 	err = g.h.db.Read(ctx, func(tx store.Tx) (err error) {

@@ -71,6 +71,9 @@ func (p *Provider) readHint(ctx context.Context, token, clientID string) (hint, 
 	if err != nil || len(parsed.Signatures) != 1 {
 		return h, false
 	}
+	if same, err := parsed.CompactSerialize(); err != nil || same != token {
+		return h, false // the library takes blanks within, and bits behind the signature (RFC 7515 §3.1, §2: neither is there)
+	}
 	header := parsed.Signatures[0].Protected
 	k := p.keyNamed(ctx, header.KeyID)
 	if k == nil || header.Algorithm != k.Alg || header.ExtraHeaders[jose.HeaderType] != "JWT" {

@@ -77,6 +77,9 @@ func (p *Provider) endSession(r *http.Request, s session.Session, client string)
 		if err := p.d.Sessions.End(tx, s.Key); err != nil {
 			return err
 		}
+		if err := p.d.Interaction.Left(tx, r, s.User); err != nil {
+			return err
+		}
 		return p.d.Journal.Record(tx, audit.Event{Name: audit.SignOut, User: s.User, Client: client, Network: web.Network(r), Detail: map[string]string{"session": s.ID}})
 	})
 }

@@ -39,6 +39,8 @@ type Interaction interface {
 	Outcome(tx store.Tx, r *http.Request, flow string) (identity.Authentication, error)
 	// Over takes a finished flow away from whoever would use its outcome again; store.ErrNotFound when somebody was first.
 	Over(tx store.Tx, flow string) error
+	// Left ends what the user has under way in this browser: she has signed out there.
+	Left(tx store.Tx, r *http.Request, user string) error
 	// Standing says whether the sign-in that look finds still counts now, and gives the user as her directory knows her now. look reads in the
 	// transaction in which that is judged; its error ends the matter and comes back. It does not ask whether the browser's session lives: a grant for offline access
 	// outlives it, and provider looks itself where it matters.
@@ -70,6 +72,7 @@ type Deps struct {
 	Now      func() time.Time // nil: the store's clock
 	Logger   *slog.Logger     // nil: silent
 	Shared   bool             // other nodes may be serving from the same store
+	Begun    int              // parked requests that nobody came back to, of which no more are kept
 }
 
 // Provider is the wing for one tenant. It is safe for concurrent use.
@@ -211,6 +214,17 @@ func Run(ctx context.Context, wings ...*Provider) {
 			}
 		}
 	}
+}
+
+// Thin keeps what is parked and was never come back to in bounds, the younger ones (SECURITY A50). Of requests there are twice as many, since
+// one belongs to a sign-in that is gone on with as well.
+func (p *Provider) Thin(ctx context.Context) error {
+	now, h, most := p.d.Now(), p.d.Store, p.d.Begun
+	_, err := p.requests.Thin(ctx, h, now, now.Add(requestFor), 2*most)
+	_, posts := p.posted.Thin(ctx, h, now, now.Add(postedFor), most)
+	_, pushes := p.pushed.Thin(ctx, h, now, now.Add(pushedFor+requestFor), most)
+	_, leaves := p.logouts.Thin(ctx, h, now, now.Add(requestFor), most)
+	return errors.Join(err, posts, pushes, leaves)
 }
 
 // EndGrants ends every code, grant, access and refresh token of the user. It is part of the end of all her sessions.

@@ -1,8 +1,14 @@
 package provider
 
 import (
+	"net/netip"
+	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // sendsTo reports whether the client registered uri for authorization responses: character by character (RFC 9700 §4.1.3).
@@ -53,6 +59,29 @@ func loopbackURI(uri string) (host, port, rest string, ok bool) {
 		return host, port, rest, true
 	}
 	return "", "", "", false
+}
+
+var domain = regexp.MustCompile(`^(?i:[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)(\.(?i:[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?))*$`)
+
+// plainHost reports whether a browser reads the same host and port in an address as we do (WHATWG URL Standard, host parsing): a domain in ASCII,
+// an IPv4 address with its four numbers, or an IPv6 address as it is shortened, and a port that is one.
+func plainHost(u *url.URL) bool {
+	host := u.Hostname()
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); strings.HasSuffix(u.Host, ":") || u.Port() != "" && (err != nil || strconv.FormatUint(port, 10) != u.Port()) {
+		return false
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.String() == host && a.Zone() == "" && !a.Is4In6() && a.Is6() == strings.HasPrefix(u.Host, "[")
+	}
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if !domain.MatchString(host) || strings.HasPrefix(u.Host, "[") || last[0] >= '0' && last[0] <= '9' { // an address that is none
+		return false
+	}
+	if !strings.Contains(strings.ToLower(host), "xn--") {
+		return true
+	}
+	ascii, err := idna.Lookup.ToASCII(host)
+	return err == nil && strings.EqualFold(ascii, host)
 }
 
 // originOf is what a Content-Security-Policy has to let a form be redirected to: scheme, host and port, or the scheme of an app.

@@ -49,7 +49,7 @@ func bearer(r *http.Request) (string, error) {
 		if !ok || !strings.EqualFold(scheme, oidc.BearerToken) {
 			return "", &failure{http.StatusUnauthorized, string(oidc.InvalidRequest), "a bearer token is needed"}
 		}
-		token = strings.TrimSpace(value)
+		token = strings.TrimLeft(value, " ") // 1*SP, RFC 6750 §2.1
 	}
 	if r.Method == http.MethodPost && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		form, err := web.Form(r)

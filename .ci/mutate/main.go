@@ -124,7 +124,7 @@ func (m mutant) try(dir string) (red string, err error) {
 
 var (
 	failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
-	ran    = regexp.MustCompile(`(?m)^=== RUN\s+(Test[^/\s]+)$`)
+	ran    = regexp.MustCompile(`(?m)^=== RUN\s+((?:Test|Fuzz)[^/\s]+)$`)
 )
 
 // test runs tests by their names and gives those that went red. All of them have to be there, and the code has to build.

@@ -19,6 +19,7 @@ type Limits struct {
 	Codes         config.Rate `yaml:"codes"`              // wrong codes at sign-in for each authenticator; then waits, the first as long as the window, doubled up to sign_in.longest: 5/60s
 	SignIn        Passwords   `yaml:"sign_in"`            // wrong passwords
 	Waiting       config.Rate `yaml:"waiting_tickets"`    // puzzles answered by waiting, for each network: 10/1m
+	Begun         int         `yaml:"begun"`              // sign-ins, and resets, that were begun and not gone on with, of which no more are kept; the oldest go first: 100000
 }
 
 // Passwords limits wrong passwords.
@@ -45,6 +46,7 @@ func DefaultLimits() Limits {
 		SignIn: Passwords{After: 10, Wait: config.Duration(time.Minute), Longest: config.Duration(time.Hour), Forget: config.Duration(day),
 			Captcha: 3, Network: config.Rate{Count: 300, Per: 10 * time.Minute}},
 		Waiting: config.Rate{Count: 10, Per: time.Minute},
+		Begun:   100_000,
 	}
 }
 
@@ -59,6 +61,7 @@ func (l Limits) filled() Limits {
 	l.SendsNetwork = cmp.Or(l.SendsNetwork, d.SendsNetwork)
 	l.Codes = cmp.Or(l.Codes, d.Codes)
 	l.Waiting = cmp.Or(l.Waiting, d.Waiting)
+	l.Begun = cmp.Or(l.Begun, d.Begun)
 	l.SignIn.After = cmp.Or(l.SignIn.After, d.SignIn.After)
 	l.SignIn.Wait = cmp.Or(l.SignIn.Wait, d.SignIn.Wait)
 	l.SignIn.Longest = cmp.Or(l.SignIn.Longest, d.SignIn.Longest)
@@ -112,6 +115,9 @@ func (l Limits) Check() map[string]string {
 		if n < 0 || n > 100 {
 			faults[name] = "want between 1 and 100"
 		}
+	}
+	if l.Begun != 0 && (l.Begun < 100 || l.Begun > 10_000_000) {
+		faults["begun"] = "want between 100 and 10,000,000"
 	}
 	for name, d := range map[string]config.Duration{"sign_in.wait": l.SignIn.Wait, "sign_in.longest": l.SignIn.Longest, "sign_in.forget": l.SignIn.Forget} {
 		if t := time.Duration(d); t != 0 && (t < time.Second || t > 366*24*time.Hour) {

@@ -265,7 +265,7 @@ func (h *history) wait(now time.Time) time.Duration {
 	return 0
 }
 
-func TestTheCountersDoWhatAHistoryOfEverythingWouldDo(t *testing.T) {
+func TestS05_TheCountersDoWhatAHistoryOfEverythingWouldDo(t *testing.T) {
 	rules := DefaultLimits().rules()
 	all := []rule{rules.proofs, rules.proofsNetwork, rules.password, rules.codes, rules.sends,
 		{count: 1, per: time.Minute, wait: time.Second, most: time.Minute}, {count: 3, per: time.Hour}, {count: 2, per: time.Second, wait: time.Minute, most: time.Minute, forget: time.Second}}

@@ -63,8 +63,11 @@ func (s Shelf[T]) Add(tx Tx, key, owner string, until time.Time, v T) error {
 	return nil
 }
 
-// Get reads a record. ErrNotFound: there is none, or it has expired.
+// Get reads a record. ErrNotFound: there is none, or it has expired, or the key is one that no record can have.
 func (s Shelf[T]) Get(tx Tx, key string) (Record[T], error) {
+	if noKey(key) {
+		return Record[T]{}, s.wrap("get", ErrNotFound)
+	}
 	r, err := s.scan(tx.Row(shelfGet, s.name, key, Micros(tx.Now())))
 	return r, s.wrap("get", err)
 }
@@ -107,6 +110,9 @@ func (s Shelf[T]) Note(tx Tx, r Record[T]) error {
 
 // Take removes a record and hands it to exactly one caller; all others get ErrNotFound.
 func (s Shelf[T]) Take(tx Tx, key string) (Record[T], error) {
+	if noKey(key) {
+		return Record[T]{}, s.wrap("take", ErrNotFound)
+	}
 	r, err := s.scan(tx.Row(shelfTake, s.name, key, Micros(tx.Now())))
 	return r, s.wrap("take", err)
 }
@@ -227,6 +233,12 @@ func (s Shelf[T]) wrap(what string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s %s: %w", what, s.name, err)
+}
+
+// noKey reports that no record can have the key. Whoever makes one up asks for nothing that is there, and breaks nothing.
+func noKey(key string) bool {
+	_, err := text(key)
+	return err != nil
 }
 
 // end is when a record expires, as stored.

@@ -22,6 +22,8 @@ func Run(t *testing.T, fresh func(t testing.TB) string) {
 	t.Run("values", s.values)
 	t.Run("statements", s.statements)
 	t.Run("tenants", s.tenants)
+	t.Run("thinning", s.thinning)
+	t.Run("keys that are made up", s.madeUp)
 	t.Run("faults", s.faults)
 	t.Run("races", s.races)
 	t.Run("lifetime", s.lifetime)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -120,4 +121,41 @@ func (s suite) lifetime(t *testing.T) {
 			t.Fatalf("got %v", stats)
 		}
 	})
+}
+
+// thinning asserts that of what nobody owns the youngest are kept, as many as may be, and nothing else goes (SECURITY A50).
+func (s suite) thinning(t *testing.T) {
+	db, clock := s.open(t)
+	d, other := desk{t, db.Tenant("avengers"), clock}, desk{t, db.Tenant("wakanda"), clock}
+	d.write(func(tx store.Tx) (err error) {
+		for i := range 700 { // more than one transaction removes
+			at := clock.Now().Add(time.Duration(i%350) * time.Second)
+			err = errors.Join(err, gadgets.Add(tx, fmt.Sprint("loose", i), "", at.Add(time.Hour), gadget{}))
+		}
+		return err
+	})
+	d.add("owned", "tony", clock.Now().Add(time.Minute+time.Hour), gadget{})
+	d.add("sooner", "", clock.Now().Add(time.Hour-time.Second), gadget{})
+	d.add("later", "", clock.Now().Add(2*time.Hour), gadget{})
+	other.add("theirs", "", clock.Now().Add(time.Hour), gadget{})
+	after, until := clock.Now().Add(time.Hour-time.Second), clock.Now().Add(2*time.Hour-time.Second)
+	for _, c := range []struct {
+		most int
+		want int64
+	}{{700, 0}, {100, 600}, {100, 0}, {0, 100}} {
+		n, err := gadgets.Thin(t.Context(), d.h, after, until, c.most)
+		must(t, err)
+		equal(t, fmt.Sprint("the number removed to keep ", c.most), n, c.want)
+		if c.want == 600 {
+			for _, i := range []int{349, 349 + 350, 301} {
+				d.get(fmt.Sprint("loose", i))
+			}
+			d.gone("loose0")
+		}
+	}
+	for _, key := range []string{"owned", "sooner", "later"} {
+		d.get(key)
+	}
+	other.get("theirs")
+	d.gone("loose349")
 }

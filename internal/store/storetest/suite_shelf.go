@@ -262,3 +262,19 @@ func (s suite) sweeping(t *testing.T) {
 		equal(t, "the statistics", db.Stats()["swept"], 1402)
 	})
 }
+
+// madeUp asserts that a key which no record can have is that of none, and spoils no transaction.
+func (s suite) madeUp(t *testing.T) {
+	d := s.desk(t)
+	d.add("key", "tony", d.hour(), gadget{"a", 1})
+	for _, key := range []string{"a\x00b", "\xff", "key\x00", "\x00"} {
+		d.write(func(tx store.Tx) error {
+			_, err := gadgets.Get(tx, key)
+			wants(t, err, store.ErrNotFound)
+			_, err = gadgets.Take(tx, key)
+			wants(t, err, store.ErrNotFound)
+			_, err = gadgets.Get(tx, "key")
+			return err
+		})
+	}
+}
