@@ -168,6 +168,7 @@ var madeOfParts = map[string]string{
 	"internal/account/account.go load": "columns, and the engine's locking clause",
 	"internal/account/account.go set":  "assignments of this file's texts",
 	"directory/local/local.go oneOf":   "its callers' texts",
+	"directory/local/list.go page":     "its callers' texts",
 	"directory/local/users.go free":    "one of two texts of this file",
 }
 
