@@ -100,7 +100,7 @@ func (p *process) killedRegistering(one *resident) (answered, done bool) {
 		p.t.Fatal("the code that registered the app was good for a reset")
 	}
 	if check.post("code", p.totp(b.key, 1), "action", "verify").h1() != "Choose a new password" {
-		p.t.Fatalf("the key that was shown is not the one that was kept: %q", check.last.error())
+		p.t.Fatalf("the key that was shown is not the one that was kept: %q, %q", check.last.h1(), check.last.error())
 	}
 	return said.h1() == "All set", done
 }

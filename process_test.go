@@ -78,6 +78,7 @@ tenants:
     policies: [{for: {everyone: true}, reset: true, methods: {totp: {}, email: {}}}]
     passwords: {min_length: 12}
     captcha: {bits: 4}
+    limits: {rush: 5000/10m, siege: 5000/24h} # so many codes are tried twice here that the tenant would count as under attack
     clients: [{id: wiki, secret: file:secret, redirect_uris: ["%s"], grants: [authorization_code, refresh_token]}]
 `, strings.TrimPrefix(p.origin, "http://"), database, p.issuer, callback)
 	p.put("sparekey.yaml", text+strings.Join(lines, "\n")+"\n")

@@ -7,6 +7,8 @@ DROP INDEX journal_link;
 CREATE INDEX local_member_group ON local_member (tenant, directory, group_name, user_id);
 
 CREATE INDEX outbox_waiting ON outbox (tenant, due_at) WHERE state = 'waiting';
+CREATE INDEX outbox_done ON outbox (tenant, due_at) WHERE state <> 'waiting';
+DROP INDEX outbox_due;
 CREATE INDEX outbox_user ON outbox (tenant, user_id) WHERE user_id <> '';
 
 CREATE INDEX authenticator_head ON authenticator (substr(data, 1, 11), tenant);

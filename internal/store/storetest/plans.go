@@ -50,6 +50,9 @@ var small = map[string]string{
 	"detail LIKE '%\"reference\":\"%' AND":        "those that show a reference number",
 	"FROM signing_key WHERE tenant = $1 ORDER BY": "a handful a tenant",
 	"GROUP BY substr(":                            "an operator counts what hangs on each key",
+	"ORDER BY until DESC LIMIT 1 OFFSET":          "once, when there are too many",
+	") <> $3 AND state = 'waiting' ORDER BY id":   "what waits for the mail server",
+	"FROM authenticator WHERE tenant = $1 AND id": "PostgreSQL takes the few there are here; of many it takes the first in the order of the key",
 	"SELECT key, value FROM shelf":                "an operator has all of a shelf sealed anew",
 }
 
