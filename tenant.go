@@ -130,7 +130,8 @@ func (p *Plugin) open(ctx context.Context, w *wiring, name string, c Tenant) (*t
 		return nil, err
 	}
 	accounts.WhenEnded(func(tx store.Tx, user directory.UserID) error { return t.provider.EndGrants(tx, string(user)) })
-	t.admin = admin.New(admin.Deps{Name: brand.Name, Store: h, Directory: dir, Policy: rules, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox})
+	t.admin = admin.New(admin.Deps{Name: brand.Name, Store: h, Directory: dir, Policy: rules, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox,
+		Address: methods.FromDirectory})
 
 	t.flows.Mount(t.pages)
 	t.provider.Mount(t.endpoints, t.prefix)
