@@ -11,6 +11,9 @@ func TestOA04_AScopeThatAClientHasNoMoreIsInNoTokenOfIts(t *testing.T) {
 	h := newHouse(t)
 	b, tk := h.granted("scope", "openid email phone offline_access")
 	code := b.authorize("scope", "openid email phone offline_access").code()
+	late := h.browser()
+	late.authorize("scope", "openid email offline_access")
+	waiting := late.walk(ironman)
 	lose := func(scopes ...string) {
 		clients := registered()
 		clients[0].Scopes, clients[0].ClaimsInIDToken = scopes, true
@@ -47,4 +50,7 @@ func TestOA04_AScopeThatAClientHasNoMoreIsInNoTokenOfIts(t *testing.T) {
 	lose("openid", "email", "phone")
 	b.introspect("wiki", wikiSecret, tk.refresh).inactive()
 	b.refresh(tk.refresh).fails(400, "invalid_grant")
+	if tk := late.redeem(late.get(waiting).code()).tokens(); tk.refresh != "" || tk.all["scope"] != "openid email" {
+		t.Errorf("a request that waited gives %v", tk.all)
+	}
 }
