@@ -50,6 +50,8 @@ type SMTP struct {
 	User     string        `yaml:"user"`
 	Password config.Secret `yaml:"password"`
 	CA       config.Path   `yaml:"ca_file" node:"own"`
+
+	authorities []byte // what ca_file held when LoadConfig read it
 }
 
 // Tenant is one organisation.
@@ -234,6 +236,7 @@ func (c *Config) readCertificates(s *config.Source) {
 		if err != nil {
 			s.Fault("mail.smtp.ca_file", "%v", err)
 		}
+		m.authorities = pem
 	}
 	if c.TLS == nil || c.TLS.Cert == "" || c.TLS.Key == "" {
 		return

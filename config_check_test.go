@@ -290,3 +290,31 @@ func TestWhatAFileNamesLiesBesideIt(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What vouches for the mail server is what was looked at: a file that changes in between is the next reload's.
+func TestTheFileOfWhoVouchesForTheMailServerIsReadOnce(t *testing.T) {
+	folder := t.TempDir()
+	cert, _ := certificate(t)
+	put := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	put("wiki.secret", "a-long-random-text")
+	authority := put("ca.pem", string(cert))
+	cfg, err := sparekey.LoadConfig(put("sparekey.yaml", "mail: {from: a@example.com, smtp: {host: mx.example.com, ca_file: ca.pem}}\n"+goodTenant))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(authority); err != nil {
+		t.Fatal(err)
+	}
+	p, err := sparekey.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+}

@@ -2,6 +2,7 @@ package sparekey_test
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -238,4 +239,22 @@ func TestEN01_APartlyRegisteredUserProvesWhatSheHasBeforeMoreIsRegistered(t *tes
 	b.post("code", h.code(2, "tony@home.example"), "action", "verify")
 	b.app()
 	b.want("All set")
+}
+
+// What an operator is told of a first registration that needs a code is what its user meets.
+func TestWhySaysOfARegistrationThatNeedsAMailCodeWhatThePagesDo(t *testing.T) {
+	h := open(t, rule(func(p *sparekey.Policy) { p.Registration.Needs = "email" }))
+	h.addUser("avengers", "groot", "Groot", "", "Avengers")
+	for login, h1 := range map[string]string{"ironman": "More information required", "groot": "Ask your administrator"} {
+		b := h.browser()
+		b.signIn(login, password)
+		b.want(h1)
+		why, err := h.admin("avengers").Why(t.Context(), h.user(login))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if refused := slices.Contains(why.SignIn, "sign-in is refused"); refused != (h1 == "Ask your administrator") {
+			t.Errorf("%s meets %q, and the operator is told %q", login, h1, why.SignIn)
+		}
+	}
 }

@@ -60,13 +60,13 @@ func (p *Plugin) directories() map[string]func(h *store.Handle, name string, c D
 }
 
 // methods is where a new method is added: one line. Given nothing, they still tell their traits.
-func methods(passwords directory.PasswordVerifier, codes secret.MAC) map[identity.Kind]method.Method {
+func methods(passwords directory.PasswordVerifier, codes secret.MAC) method.Methods {
 	list := []method.Method{
 		method.Password{Directory: passwords},
 		method.TOTP{},
 		method.Email{MAC: codes},
 	}
-	byKind := map[identity.Kind]method.Method{}
+	byKind := method.Methods{}
 	for _, m := range list {
 		byKind[m.Kind()] = m
 	}
@@ -130,7 +130,8 @@ func (p *Plugin) open(ctx context.Context, w *wiring, name string, c Tenant) (*t
 		return nil, err
 	}
 	accounts.WhenEnded(func(tx store.Tx, user directory.UserID) error { return t.provider.EndGrants(tx, string(user)) })
-	t.admin = admin.New(admin.Deps{Name: brand.Name, Store: h, Directory: dir, Policy: rules, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox})
+	t.admin = admin.New(admin.Deps{Name: brand.Name, Store: h, Directory: dir, Policy: rules, Accounts: accounts, Sessions: sessions, Guard: g, Journal: t.journal, Outbox: t.outbox,
+		Address: methods.FromDirectory})
 
 	t.flows.Mount(t.pages)
 	t.provider.Mount(t.endpoints, t.prefix)
@@ -177,7 +178,7 @@ func every(ctx context.Context, d time.Duration, f func()) {
 }
 
 // policy turns the config's rules into the room's.
-func (c Tenant) policy(methods map[identity.Kind]method.Method) *policy.Policy {
+func (c Tenant) policy(methods method.Methods) *policy.Policy {
 	p := policy.New()
 	for kind, m := range methods {
 		p.Traits[kind] = m.Traits()

@@ -31,6 +31,7 @@ type wiring struct {
 	handler     http.Handler
 	sender      notify.Sender
 	from        string
+	authorities []byte // who may vouch for the mail server; nil: whom the system trusts
 	certificate *tls.Certificate
 	files       *config.Files // that the configuration came from; nil: a program made it
 	mark        string        // a keyed sum of the configuration, which nodes compare
@@ -38,10 +39,11 @@ type wiring struct {
 }
 
 func (p *Plugin) wire(ctx context.Context, c *Config) (*wiring, error) {
-	w := &wiring{certificate: c.certificate, files: c.files, mark: p.mark(c), replaced: make(chan struct{})}
+	w := &wiring{certificate: c.certificate, files: c.files, replaced: make(chan struct{})}
 	if err := w.mail(c.Mail, p.sender); err != nil {
 		return nil, err
 	}
+	w.mark = p.mark(c, w.authorities)
 	for _, name := range slices.Sorted(maps.Keys(c.Tenants)) {
 		t, err := p.open(ctx, w, name, c.Tenants[name])
 		if err != nil {
@@ -56,11 +58,7 @@ func (p *Plugin) wire(ctx context.Context, c *Config) (*wiring, error) {
 }
 
 // mark is a sum over what every node should have the same, keyed because there are secrets in it.
-func (p *Plugin) mark(c *Config) string {
-	var authorities []byte
-	if s := c.Mail.SMTP; s != nil && s.CA != "" {
-		authorities, _ = os.ReadFile(string(s.CA)) // mail tells when it cannot be read
-	}
+func (p *Plugin) mark(c *Config, authorities []byte) string {
 	return p.ring.MAC("config").Name(string(config.Canonical(c)), string(authorities))
 }
 
@@ -81,15 +79,16 @@ func (w *wiring) mail(m Mail, given notify.Sender) error {
 	}
 	s := m.SMTP.sender()
 	if m.SMTP.CA != "" {
-		pem, err := os.ReadFile(string(m.SMTP.CA))
+		var err error
+		if w.authorities = m.SMTP.authorities; w.authorities == nil { // a program has named the file
+			w.authorities, err = os.ReadFile(string(m.SMTP.CA))
+		}
+		if err == nil {
+			s.Roots, err = authorities(w.authorities, m.SMTP.CA)
+		}
 		if err != nil {
 			return fmt.Errorf("mail.smtp.ca_file: %w", err)
 		}
-		roots, err := authorities(pem, m.SMTP.CA)
-		if err != nil {
-			return fmt.Errorf("mail.smtp.ca_file: %w", err)
-		}
-		s.Roots = roots
 	}
 	w.sender = s
 	return nil

@@ -42,7 +42,7 @@ func (t *turn) bindAnswer(setup *Setup) error {
 	if again {
 		answer.Set("resend", "1")
 	}
-	bound, err := t.binder(setup.Kind).Bind(ctx, t.registrant(setup.Kind), setup.State, answer)
+	bound, err := t.Methods.Binder(setup.Kind).Bind(ctx, t.registrant(setup.Kind), setup.State, answer)
 	switch {
 	case errors.Is(err, method.ErrRejected):
 		return t.bindRejected(setup, field, attempt, err)

@@ -136,12 +136,12 @@ func (t *turn) enter(tx store.Tx) error {
 	if seen.decide(); seen.step != Finish {
 		return errAgain
 	}
-	old := ""
-	if s, err := t.Sessions.Current(tx, t.r); err == nil {
-		old = s.Key
+	old, err := t.Sessions.Current(tx, t.r)
+	if err != nil && !errors.Is(err, session.ErrNone) {
+		return err
 	}
 	cookie, s, err := t.Sessions.Begin(tx, session.Session{User: string(t.flow.User), Subject: now.Subject, Login: t.user.Login, Epoch: now.Epoch,
-		At: provenAt(t.flow.Proofs), Proofs: t.flow.Proofs, AMR: t.amr(t.flow.Proofs), Agent: agent(t.r), Network: t.network()}, old)
+		At: provenAt(t.flow.Proofs), Proofs: t.flow.Proofs, AMR: t.amr(t.flow.Proofs), Agent: agent(t.r), Network: t.network()}, old.Key)
 	if err != nil {
 		return err
 	}

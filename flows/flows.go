@@ -12,7 +12,6 @@ import (
 	"github.com/sparekey-id/sparekey/internal/account"
 	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/guard"
-	"github.com/sparekey-id/sparekey/internal/identity"
 	"github.com/sparekey-id/sparekey/internal/method"
 	"github.com/sparekey-id/sparekey/internal/notify"
 	"github.com/sparekey-id/sparekey/internal/policy"
@@ -41,7 +40,7 @@ type Deps struct {
 	Ring      *secret.Ring
 	Directory directory.Directory
 	Policy    *policy.Policy
-	Methods   map[identity.Kind]method.Method
+	Methods   method.Methods
 	Accounts  *account.Accounts
 	Sessions  *session.Sessions
 	Guard     *guard.Guard

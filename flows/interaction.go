@@ -94,7 +94,7 @@ func (f *Flows) Standing(ctx context.Context, look func(store.Tx) (identity.Auth
 	case user.ID == "", user.State.Barred(), acc.Subject == "" || acc.Epoch != a.Epoch || acc.Intent != "":
 		return user, identity.Gone, nil
 	}
-	d := f.Policy.Decide(policy.Facts{Now: f.Now(), For: policy.SignIn, User: user, Held: held, Proofs: a.Proofs, Address: f.directoryAddress(user),
+	d := f.Policy.Decide(policy.Facts{Now: f.Now(), For: policy.SignIn, User: user, Held: held, Proofs: a.Proofs, Address: f.Methods.FromDirectory(user),
 		Asked: acc.Asked()})
 	switch {
 	case d.Refuse != "":

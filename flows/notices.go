@@ -122,7 +122,7 @@ func (f *Flows) mailboxes(tx store.Tx, u directory.User) ([]mailbox, error) {
 	list := another(nil, mailbox{address: u.Email})
 	for _, a := range held {
 		if !a.Suspended { // it may be a thief's: nothing goes there, least of all a link
-			list = another(list, mailbox{address: f.address(a), of: a.ID, since: a.BoundAt})
+			list = another(list, mailbox{address: f.Methods.Address(a), of: a.ID, since: a.BoundAt})
 		}
 	}
 	return list, nil
@@ -136,17 +136,6 @@ func another(list []mailbox, m mailbox) []mailbox {
 	return append(list, m)
 }
 
-// address is where codes of the authenticator are sent; empty: nowhere.
-func (f *Flows) address(a identity.Authenticator) string {
-	m, ok := f.Methods[a.Kind].(interface {
-		Address(identity.Authenticator) string
-	})
-	if !ok {
-		return ""
-	}
-	return m.Address(a)
-}
-
 // tellChange tells every address of a change of security info, with a link that stops it. gone is the authenticator that has just gone, if
 // any, whose address hears of it too (SECURITY EN-05).
 func (t *turn) tellChange(tx store.Tx, event string, a, gone identity.Authenticator) error {
@@ -158,7 +147,7 @@ func (t *turn) tellChange(tx store.Tx, event string, a, gone identity.Authentica
 		return err
 	}
 	if !gone.Suspended {
-		to = another(to, mailbox{address: t.address(gone), told: t.heard(to, gone)})
+		to = another(to, mailbox{address: t.Methods.Address(gone), told: t.heard(to, gone)})
 	}
 	return t.alert(tx, t.user, t.flow.Lang, stoppable{User: t.flow.User, Authenticator: a.ID, Event: event}, to, t.letter(), func(l templates.Letter) templates.Mail {
 		switch event {

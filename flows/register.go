@@ -59,7 +59,7 @@ func (t *turn) offers() []identity.Kind {
 	case t.flow.Kind == Manage:
 		return t.addable()
 	}
-	return slices.DeleteFunc(slices.Clone(t.decision.Register), func(k identity.Kind) bool { return t.binder(k) == nil })
+	return slices.DeleteFunc(slices.Clone(t.decision.Register), func(k identity.Kind) bool { return t.Methods.Binder(k) == nil })
 }
 
 // replaces is the authenticator that goes when the new one is bound: it is being changed, or deleting it would leave too little. Empty: none.
@@ -77,7 +77,7 @@ func (t *turn) addable() []identity.Kind {
 	var kinds []identity.Kind
 	for _, use := range []identity.Use{identity.Reset, identity.SignIn} {
 		for _, k := range t.Policy.Kinds(rule, use) {
-			if !slices.Contains(kinds, k) && t.binder(k) != nil && t.count(k) < t.most(k) && !t.below(t.replaces(), identity.Authenticator{Kind: k, BoundAt: t.Now()}) {
+			if !slices.Contains(kinds, k) && t.Methods.Binder(k) != nil && t.count(k) < method.Most && !t.below(t.replaces(), identity.Authenticator{Kind: k, BoundAt: t.Now()}) {
 				kinds = append(kinds, k)
 			}
 		}
@@ -106,19 +106,6 @@ func (t *turn) count(k identity.Kind) (n int) {
 // void reports whether an operator has required registration again since the authenticator was bound.
 func (t *turn) void(a identity.Authenticator) bool {
 	return !a.BoundAt.IsZero() && a.BoundAt.Before(t.account.RequireAgainAt)
-}
-
-// most is how many authenticators of a kind one user may have.
-func (t *turn) most(k identity.Kind) int {
-	if m, ok := t.Methods[k].(interface{ Most() int }); ok {
-		return m.Most()
-	}
-	return 5
-}
-
-func (t *turn) binder(k identity.Kind) method.Binder {
-	b, _ := t.Methods[k].(method.Binder)
-	return b
 }
 
 func (t *turn) actRegister() error {
@@ -245,7 +232,7 @@ func (t *turn) offer(k identity.Kind) error {
 
 // setUp puts the first question of a registration, and gives what has to be sent for it.
 func (t *turn) setUp(k identity.Kind) ([]notify.Message, error) {
-	b := t.binder(k)
+	b := t.Methods.Binder(k)
 	if b == nil || !slices.Contains(t.offers(), k) {
 		return nil, errAgain
 	}

@@ -1,10 +1,12 @@
 package flows
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/sparekey-id/sparekey/internal/audit"
 	"github.com/sparekey-id/sparekey/internal/identity"
+	"github.com/sparekey-id/sparekey/internal/session"
 	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/templates"
 )
@@ -27,8 +29,11 @@ func (t *turn) actSignOut() error {
 	t.flow.Outcome = &identity.Authentication{User: string(t.flow.User), Request: t.flow.Request}
 	err := t.commit(func(tx store.Tx) error {
 		s, err := t.Sessions.Current(tx, t.r)
+		if errors.Is(err, session.ErrNone) {
+			return nil
+		}
 		if err != nil {
-			return nil // there is none to end
+			return err
 		}
 		if err := t.Sessions.End(tx, s.Key); err != nil {
 			return err

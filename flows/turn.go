@@ -165,7 +165,7 @@ func (t *turn) decide() {
 	facts := policy.Facts{Now: t.Now(), For: f.purpose(), User: t.user, Held: t.held, Proofs: f.Proofs,
 		CanSet: t.can().set, CanOpen: true, Due: f.Kind == SignIn && f.Due,
 		Asked: t.account.Asked(), Hot: t.hot, HeldUntil: f.HeldUntil}
-	facts.Address = t.directoryAddress(t.user)
+	facts.Address = t.Methods.FromDirectory(t.user)
 	if f.Decoy && f.Kind == Reset {
 		if rule := t.otherwise(facts); rule != nil {
 			facts.Under = rule
@@ -203,16 +203,6 @@ func (t *turn) otherwise(facts policy.Facts) *policy.Rule {
 	_, rule := t.Policy.Effective(t.user)
 	rule.Reset, rule.Unlock = true, true
 	return &rule
-}
-
-// directoryAddress is the directory's own address of a user, as one could prove it; zero: there is none.
-func (f *Flows) directoryAddress(u directory.User) (a identity.Authenticator) {
-	if m, ok := f.Methods[identity.Email].(interface {
-		FromDirectory(directory.User) (identity.Authenticator, bool)
-	}); ok {
-		a, _ = m.FromDirectory(u)
-	}
-	return a
 }
 
 // proven adds a proof to the flow. The first one pins the account's epoch: what ends from then on ends this flow too.

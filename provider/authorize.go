@@ -46,7 +46,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		p.page(w, r, reason, http.StatusBadRequest)
 		return
 	case fault == nil:
-		fault = p.readHints(r.Context(), q)
+		fault = p.readHints(r, q)
 	}
 	if fault != nil {
 		p.deny(w, r, q, fault.Code, fault.Text)
@@ -121,15 +121,20 @@ func (p *Provider) park(w http.ResponseWriter, r *http.Request, v url.Values, kn
 	seeOther(w, r.URL.Path+"?posted="+id)
 }
 
-// readHints turns id_token_hint and a demanded sub into the subject that may answer.
-func (p *Provider) readHints(ctx context.Context, q *request) *failure {
+// readHints turns id_token_hint and a demanded sub into the subject that may answer. While nobody can say which keys are believed, a hint is no
+// worse than one that comes too early.
+func (p *Provider) readHints(r *http.Request, q *request) *failure {
 	if len(q.Wants.Subjects) == 1 {
 		q.Subject = q.Wants.Subjects[0]
 	}
 	if q.Hint == "" {
 		return nil
 	}
-	h, ok := p.readHint(ctx, q.Hint, q.Client)
+	if _, err := p.lately(r.Context()); err != nil {
+		p.log(r, err)
+		return &failure{http.StatusServiceUnavailable, unavailable, "try again later"}
+	}
+	h, ok := p.readHint(r.Context(), q.Hint, q.Client)
 	if !ok {
 		return invalidRequest("id_token_hint is not an ID token of this issuer for this client")
 	}

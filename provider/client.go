@@ -84,6 +84,18 @@ func newClient(c Client) *client {
 	return own
 }
 
+// kept are those of the scopes granted to the client that it may have still, as it is registered now.
+func (c *client) kept(granted []string) []string {
+	lost := func(scope string) bool { return !slices.Contains(c.Scopes, scope) }
+	if !slices.ContainsFunc(granted, lost) {
+		return granted
+	}
+	return slices.DeleteFunc(slices.Clone(granted), lost)
+}
+
+// outlives reports whether the client may have tokens that outlive the session.
+func (c *client) outlives() bool { return slices.Contains(c.Scopes, oidc.ScopeOfflineAccess) }
+
 // forItself reports whether a client may act without an end-user (RFC 6749 §4.4).
 func (c Client) forItself() bool {
 	return slices.Contains(c.Grants, string(oidc.GrantTypeClientCredentials))

@@ -194,11 +194,11 @@ func (p *Provider) until(g *grant) time.Time {
 // addCode commits a new code and gives its value. The parked request and its flow are used up in the same transaction; store.ErrNotFound when
 // somebody was first. session.ErrNone when the session has ended.
 func (p *Provider) addCode(ctx context.Context, q *request, c *client, a identity.Authentication, s session.Session) (string, error) {
-	value := secret.Token()
+	value, scopes := secret.Token(), c.kept(q.Scopes) // the request may have waited
 	g := grant{
 		Client: c.ID, User: a.User, Subject: a.Subject, Epoch: a.Epoch, Session: a.Session, Held: s.Key, At: a.At, Proofs: a.Proofs, AMR: a.AMR,
-		Scopes: q.Scopes, Wants: q.Wants, Code: &code{q.Redirect, q.Challenge, q.Nonce},
-		Offline: slices.Contains(q.Scopes, oidc.ScopeOfflineAccess) && slices.Contains(c.Grants, string(oidc.GrantTypeRefreshToken)),
+		Scopes: scopes, Wants: q.Wants, Code: &code{q.Redirect, q.Challenge, q.Nonce},
+		Offline: slices.Contains(scopes, oidc.ScopeOfflineAccess) && slices.Contains(c.Grants, string(oidc.GrantTypeRefreshToken)),
 	}
 	err := p.d.Store.Write(ctx, func(tx store.Tx) error {
 		if q.parked != "" {

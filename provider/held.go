@@ -32,7 +32,7 @@ func (p *Provider) accessed(ctx context.Context, token string) (held, error) {
 	}
 	return p.hold(ctx, key, func(h *held, now time.Time) bool {
 		a, living := h.grant.holds(token, now)
-		h.scopes, h.until = a.Scopes, a.Until
+		h.scopes, h.until = h.client.kept(a.Scopes), a.Until
 		return living
 	})
 }
@@ -44,8 +44,8 @@ func (p *Provider) refreshed(ctx context.Context, token string) (held, error) {
 		return held{}, errDead
 	}
 	return p.hold(ctx, key, func(h *held, now time.Time) bool {
-		h.scopes, h.until, h.refresh = h.grant.Scopes, p.refreshable(&h.grant), true
-		return judgeRefresh(&h.grant, token, h.client, now) != reuse && now.Before(h.until)
+		h.scopes, h.until, h.refresh = h.client.kept(h.grant.Scopes), p.refreshable(&h.grant), true
+		return h.client.outlives() && judgeRefresh(&h.grant, token, h.client, now) != reuse && now.Before(h.until)
 	})
 }
 

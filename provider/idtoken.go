@@ -32,7 +32,7 @@ func (p *Provider) idToken(ctx context.Context, g *grant, c *client, u directory
 	if c.ClaimsInIDToken || len(g.Wants.IDToken) > 0 {
 		var covered []string
 		if c.ClaimsInIDToken {
-			covered = g.Scopes
+			covered = c.kept(g.Scopes)
 		}
 		c.about(u, covered, g.Wants.IDToken, claims)
 	}

@@ -130,7 +130,7 @@ func (p *Provider) readKeys(ctx context.Context) error {
 	var published jose.JSONWebKeySet
 	published.Keys = []jose.JSONWebKey{}
 	err := p.d.Store.Read(ctx, func(tx store.Tx) error {
-		rows, err := tx.Rows(`SELECT id, alg, state, created_at, active_at, retired_at, key FROM signing_key WHERE tenant = $1 ORDER BY created_at, id LIMIT 1000`)
+		rows, err := tx.Rows(`SELECT id, alg, state, created_at, active_at, retired_at, key FROM signing_key WHERE tenant = $1 ORDER BY created_at DESC, id DESC LIMIT 1000`) // the youngest count
 		if err != nil {
 			return err
 		}
@@ -166,6 +166,7 @@ func (p *Provider) readKeys(ctx context.Context) error {
 			k.seen = before.all[id].seen
 		}
 	}
+	slices.Reverse(published.Keys)
 	body, err := json.Marshal(published)
 	if err != nil {
 		return err

@@ -240,6 +240,26 @@ func TestKeysAreShownWhileTheStoreIsAwayAndNothingIsSigned(t *testing.T) {
 	away.Store(false)
 }
 
+// A hint that cannot be looked at now is not said to be a wrong one, which a relying party would never send again.
+func TestF05_AHintMeetsAStoreThatIsAwayAsWhatItIs(t *testing.T) {
+	var away atomic.Bool
+	clock := storetest.NewClock()
+	db := storetest.Open(t, storetest.SQLiteURL(t), store.Options{Now: clock.Now, Fault: func(string) error {
+		if away.Load() {
+			return errors.New("away")
+		}
+		return nil
+	}})
+	h := newHouseIn(t, db, clock, "avengers", secret.NewRing(), issuer)
+	b, tk := h.granted()
+	clock.Advance(time.Minute)
+	away.Store(true)
+	b.authorize("id_token_hint", tk.id, "prompt", "none").refusal("temporarily_unavailable")
+	away.Store(false)
+	b.authorize("id_token_hint", tk.id+"x", "prompt", "none").refusal("invalid_request")
+	b.authorize("id_token_hint", tk.id, "prompt", "none").code()
+}
+
 // The keys are read once a moment, however many ask for them.
 func TestTheKeysAreReadOnceASecond(t *testing.T) {
 	db, clock := storetest.SQLiteClock(t)

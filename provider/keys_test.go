@@ -384,3 +384,28 @@ func (h *house) resigned(k *key, typ jose.ContentType, claims map[string]any) st
 	token, _ := signed.CompactSerialize()
 	return token
 }
+
+// However often keys were replaced, the youngest are those that count.
+func TestManyKeysThatSignNoMoreHideNoneThatSigns(t *testing.T) {
+	h := newHouse(t)
+	long := h.clock.Now().Add(-30 * 24 * time.Hour)
+	h.must(func(tx store.Tx) error {
+		for i := range 1001 {
+			id, at := secret.ID(), store.Micros(long.Add(time.Duration(i)*time.Second))
+			_, err := tx.Exec(`INSERT INTO signing_key (tenant, id, alg, state, created_at, active_at, retired_at, key) VALUES ($1, $2, 'RS256', 'withdrawn', $3, $3, $3, $4)`,
+				id, at, h.ring.Box("signing/avengers").Seal(id, anRSAKey()))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	before := h.published()
+	h.p = h.provide(issuer, registered())
+	h.mount()
+	if got := h.published(); !slices.Equal(got, before) || len(got) != 3 {
+		t.Fatalf("published are %v, and were %v", got, before)
+	}
+	_, tk := h.granted()
+	h.verified(tk.id)
+}

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -54,10 +55,10 @@ func (p *Provider) push(w http.ResponseWriter, r *http.Request) {
 	case reason != "":
 		fault = invalidRequest("redirect_uri is not one of the client's")
 	case fault == nil:
-		fault = p.readHints(r.Context(), q)
+		fault = p.readHints(r, q)
 	}
 	if fault != nil {
-		p.fail(w, r, &failure{http.StatusBadRequest, fault.Code, fault.Text})
+		p.fail(w, r, &failure{cmp.Or(fault.Status, http.StatusBadRequest), fault.Code, fault.Text})
 		return
 	}
 	now := p.d.Now()

@@ -43,10 +43,10 @@ func (p *Provider) refresh(r *http.Request, form url.Values, c *client) (issued,
 			return a, unknown
 		case judgeRefresh(g, token, c, t.at) == reuse:
 			return a, errReused
-		case !t.at.Before(p.refreshable(g)):
+		case !c.outlives(), !t.at.Before(p.refreshable(g)):
 			return a, unknown
 		}
-		t.scopes, err = narrow(g.Scopes, form.Get("scope"))
+		t.scopes, err = narrow(c.kept(g.Scopes), form.Get("scope"))
 		return g.authentication(), err
 	})
 	switch {
@@ -119,7 +119,7 @@ func judgeRefresh(g *grant, token string, c *client, now time.Time) use {
 	return reuse
 }
 
-// narrow gives the scopes of one access token: those of the grant, or fewer. The grant keeps its own.
+// narrow gives the scopes of one access token: those granted that the client has still, or fewer. The grant keeps its own.
 func narrow(granted []string, asked string) ([]string, error) {
 	if asked == "" {
 		return granted, nil

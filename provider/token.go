@@ -127,7 +127,7 @@ func (p *Provider) redeem(r *http.Request, form url.Values, c *client) (issued, 
 		return issued{}, err
 	}
 	t.user = user
-	t.nonce, t.scopes = g.Code.Nonce, g.Scopes
+	t.nonce, t.scopes = g.Code.Nonce, c.kept(g.Scopes)
 	t.access = t.grant.Key + secret.Token()
 	g.Code = nil
 	g.admit(t.access, t.scopes, t.at, t.at.Add(p.c.Access))

@@ -32,6 +32,7 @@ type Deps struct {
 	Guard     *guard.Guard
 	Journal   *audit.Journal
 	Outbox    *notify.Outbox
+	Address   func(directory.User) identity.Authenticator // the directory's own e-mail address of a user, as she could prove it; zero: there is none
 }
 
 // Admin is one tenant's.

@@ -36,7 +36,7 @@ func (a *Admin) Why(ctx context.Context, u directory.User) (Answer, error) {
 	}
 	_, set := directory.As[directory.PasswordSetter](a.Directory)
 	facts := policy.Facts{Now: a.Store.Now(), User: u, Held: held, CanSet: set, CanOpen: true,
-		Asked: acc.Asked()}
+		Asked: acc.Asked(), Address: a.Address(u)}
 	w := Answer{User: u.Login, Groups: u.Groups}
 	for _, x := range held {
 		w.Registered = append(w.Registered, string(x.Kind))

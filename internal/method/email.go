@@ -38,9 +38,6 @@ func (Email) Traits() identity.Traits {
 	return identity.Traits{Factors: []identity.Factor{identity.Have}, Uses: []identity.Use{identity.Reset, identity.Manage}, Strength: 20}
 }
 
-// Most is how many addresses a user may have.
-func (Email) Most() int { return Most }
-
 // Address is where an authenticator of this kind sends to; empty for any other.
 func (Email) Address(a identity.Authenticator) string {
 	if a.Kind != identity.Email {
@@ -77,7 +74,7 @@ func (m Email) sum(code, id string, who Claimant, purpose, address string) []str
 	return []string{code, id, who.Flow, string(who.User.ID), purpose, address}
 }
 
-// issue draws a code. A new one makes the older void, since the flow keeps one State.
+// issue draws a code. It is good in the State that comes with it alone, of which the flow asks one at a time.
 func (m Email) issue(who Claimant, purpose, to, address string) (mailed, string) {
 	code, id := secret.Digits(6), secret.ID()
 	return mailed{ID: id, Sum: m.MAC.Sum(m.sum(code, id, who, purpose, address)...), To: to, At: who.Now.UTC(), Until: who.Now.Add(codeLasts).UTC()}, code

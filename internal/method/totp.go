@@ -41,9 +41,6 @@ func (TOTP) Traits() identity.Traits {
 	return identity.Traits{Factors: []identity.Factor{identity.Have}, Uses: []identity.Use{identity.SignIn, identity.Reset, identity.Manage}, AMR: []string{"otp"}, Strength: 30}
 }
 
-// Most is how many apps a user may have.
-func (TOTP) Most() int { return Most }
-
 // Challenge asks for the field code. Any of the user's apps may answer.
 func (m TOTP) Challenge(_ context.Context, who Claimant) (templates.Prompt, State, []notify.Message, error) {
 	return askApp(), nil, nil, serves(m, who.For)

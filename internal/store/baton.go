@@ -12,6 +12,7 @@ type baton struct {
 	held   bool
 	closed bool
 	row    []chan error // nil hands the baton over, an error sends the waiter away
+	laid   func()       // what is done when it is laid down, before anybody takes it again
 }
 
 // take waits for the baton. pass is called when it arrives at a caller who has just given up.
@@ -64,6 +65,7 @@ func (b *baton) pass(more, idle bool) bool {
 		return true
 	}
 	if idle {
+		b.laid()
 		b.held = false
 		return true
 	}

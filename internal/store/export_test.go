@@ -35,6 +35,9 @@ func Waiting(db *DB) int {
 	return len(b.row)
 }
 
+// Wanted reports whether somebody is thought to wait for a lock of SQLite's that another process holds. Nobody may be writing.
+func Wanted(db *DB) bool { return !db.engine.(*sqliteEngine).wanted.IsZero() }
+
 // OpenReaders is the number of reading connections of SQLite.
 func OpenReaders(db *DB) int {
 	r := &db.engine.(*sqliteEngine).readers

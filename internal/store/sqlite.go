@@ -27,7 +27,7 @@ type sqliteEngine struct {
 	closing sync.Once
 
 	patience time.Duration
-	wanted   time.Time // since when another process has kept the lock from us; zero: it does not
+	wanted   time.Time // since when another process has kept the lock from us; zero: it does not, or nobody here waits
 	busy     bool      // whether somebody waited when the last transaction ended
 	since    time.Time // how long that has been so
 }
@@ -41,6 +41,12 @@ type group struct {
 
 // groupLimit bounds how many share a commit, so that the first does not wait for ever.
 const groupLimit = 128
+
+func newSQLite(db *DB, path string) *sqliteEngine {
+	s := &sqliteEngine{db: db, path: path, patience: sqlitePatience}
+	s.baton.laid = func() { s.wanted = time.Time{} }
+	return s
+}
 
 func (s *sqliteEngine) write(ctx context.Context, f func(link) error) error {
 	if err := s.baton.take(ctx, s.pass); err != nil {
@@ -58,11 +64,8 @@ func (s *sqliteEngine) write(ctx context.Context, f func(link) error) error {
 func (s *sqliteEngine) job(ctx context.Context, f func(link) error) (*group, error) {
 	if s.group == nil {
 		if err := s.begin(ctx); err != nil {
-			switch {
-			case ctx.Err() == nil:
-				s.baton.refuse(err) // they have waited as long as we did
-			case !s.baton.waited():
-				s.wanted = time.Time{}
+			if ctx.Err() == nil {
+				s.baton.refuse(err) // what is in our way is in theirs
 			}
 			s.pass()
 			return nil, err

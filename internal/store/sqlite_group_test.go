@@ -182,6 +182,42 @@ func TestCallersThatGiveUpAtAnyMomentNeverStopTheRow(t *testing.T) {
 	ok(t, h.Write(t.Context(), note("still there")))
 }
 
+// Those who gave up waiting for another process leave nothing behind that the next one would be refused for.
+func TestCallersThatGiveUpWaitingForAnotherProcessWaitForNothing(t *testing.T) {
+	url := storetest.SQLiteURL(t)
+	db, other := storetest.Open(t, url, store.Options{}), storetest.Open(t, url, store.Options{})
+	for range 20 {
+		holding, rest, over := make(chan bool), make(chan bool), make(chan bool)
+		go func() {
+			defer close(over)
+			if err := other.Tenant("avengers").Write(t.Context(), func(store.Tx) error { close(holding); <-rest; return nil }); err != nil {
+				t.Error(err)
+			}
+		}()
+		<-holding
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				if err := db.Tenant("avengers").Write(ctx, note("never")); !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			})
+		}
+		until(t, func() bool { return store.Waiting(db) == 7 })
+		cancel()
+		all.Wait()
+		if store.Wanted(db) {
+			t.Error("nobody waits, and the lock is thought to be wanted")
+		}
+		close(rest)
+		<-over
+	}
+	if got := noted(t, db); len(got) != 0 {
+		t.Errorf("notes are %v", got)
+	}
+}
+
 func TestWhenATransactionIsLostNobodyIsToldItWasDone(t *testing.T) {
 	lose := func(tx store.Tx) error { ok(t, note("lost")(tx)); return store.LoseTransaction(tx) }
 	db := storetest.SQLite(t)

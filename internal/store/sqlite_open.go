@@ -40,7 +40,7 @@ func existingSQLite(ctx context.Context, path string, db *DB) (*sqliteEngine, er
 	if info.Size() < 512 { // no database is that small, but SQLite would take the file for a new one
 		return nil, fmt.Errorf("%w: the file is empty or nearly so; restore it, or remove it to begin anew", ErrDamaged)
 	}
-	s := &sqliteEngine{db: db, path: path, patience: sqlitePatience}
+	s := newSQLite(db, path)
 	if s.writer, err = openSQLiteConn(path, true); err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func createSQLite(ctx context.Context, path string, db *DB) (bool, error) {
 			os.Remove(draft + end)
 		}
 	}()
-	s := &sqliteEngine{db: db, path: draft}
+	s := newSQLite(db, draft)
 	if s.writer, err = openSQLiteConn(draft, true); err != nil {
 		return false, err
 	}
