@@ -35,6 +35,9 @@ func main() {
 	bare := flag.String("bare", "", "be the floor, at this address (used by the driver itself)")
 	free := flag.String("free", "", "be a provider with this config whose passwords cost nothing to check (used by the driver itself)")
 	scale := flag.Bool("scale", false, "compare the same operations on a store with hardly anything in it and on one that is filled as -tenants, -users, -rows and -expired say")
+	inFlood := flag.Bool("flood", false, "compare the token endpoint with itself while strangers flood the server with wrong passwords and garbage")
+	wrong := flag.Float64("wrong", 80, "of the flood: so many wrong passwords a second")
+	strange := flag.String("strangers", "", "be the flood that this says (used by the driver itself)")
 	var size crowd.Size
 	flag.IntVar(&size.Tenants, "tenants", 1, "so many tenants; the first has half of the users and of the journal")
 	flag.IntVar(&size.Users, "users", 0, "so many users, or one for each caller")
@@ -52,22 +55,19 @@ func main() {
 		return
 	}
 	wanted, err := regexp.Compile(*only)
-	if err == nil && *scale {
+	switch {
+	case err != nil:
+	case *strange != "":
+		err = floodNow(os.Stdout, *strange, *lasts)
+	case *scale:
 		err = compare(os.Stdout, *database, *binary, wanted, *lasts, *callers, size)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "load:", err)
-			os.Exit(1)
+	case *inFlood:
+		err = flood(os.Stdout, *database, *binary, *lasts, *callers, *wrong, size)
+	default:
+		var r report
+		if r, err = measure(*database, *binary, wanted, *lasts, *rests, *callers, size); err == nil {
+			err = r.print(os.Stdout, *asJSON)
 		}
-		return
-	}
-	var r report
-	if err == nil {
-		r, err = measure(*database, *binary, wanted, *lasts, *rests, *callers, size)
-	}
-	if err == nil && *asJSON {
-		err = r.json(os.Stdout)
-	} else if err == nil {
-		r.markdown(os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)

@@ -29,6 +29,14 @@ type cost struct {
 	Rate      float64 `json:"per_second"`
 }
 
+func (r report) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return r.json(w)
+	}
+	r.markdown(w)
+	return nil
+}
+
 func (r report) json(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
