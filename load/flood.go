@@ -19,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"github.com/sparekey-id/sparekey/internal/crowd"
 	"github.com/sparekey-id/sparekey/internal/strangers"
@@ -44,7 +45,7 @@ const turnsOfFlood = 4
 //
 // Driver, strangers and server share the cores here, as they would not elsewhere. What is to be seen is what the flood costs by way of the
 // server, so that neither may the strangers' own work slow down the honest, nor may an honest caller who waits for a core be counted as the
-// server's slowness: the strangers are a process of their own of the lowest priority, and the honest callers have the highest that is given to
+// server's slowness: the strangers are a process of their own that runs where nobody else would, and the honest callers have the highest that is given to
 // them. The flood arrives at a rate, whether it is answered or not.
 func flood(out io.Writer, database, binary string, lasts time.Duration, callers int, wrong float64, size crowd.Size) error {
 	dir, err := os.MkdirTemp(".", "load-run-")
@@ -141,7 +142,7 @@ func flood(out io.Writer, database, binary string, lasts time.Duration, callers 
 
 	fmt.Fprintf(out, "%d honest callers ask %d times a second for tokens by client credentials, as often for a refresh, and %d times for discovery, for %g s without and %g s within a flood, in %d turns; %s.\n", callers, askedTokens, askedDiscovery, lasts.Seconds(), lasts.Seconds(), turnsOfFlood, strings.SplitN(database, ":", 2)[0])
 	fmt.Fprintf(out, "The flood, arriving at its rate whether it is answered or not: %g wrong passwords a second, each pair of them in a sign-in of a new browser and network, and %.0f pieces of garbage, half of all requests. ", wrong, what.Garbage)
-	fmt.Fprintf(out, "The strangers are a process of the lowest priority, so that their own work is not what slows the honest")
+	fmt.Fprintf(out, "The strangers are a process of their own that runs where nobody else would (SCHED_IDLE), so that their own work is not what slows the honest")
 	if raised {
 		fmt.Fprintf(out, ", and the honest callers have a higher one than the server, so that their own waiting is not counted as its")
 	} else {
@@ -184,9 +185,9 @@ func sumTold(a, b strangers.Told) strangers.Told {
 	return a
 }
 
-// floodNow is the flood's own process: of the lowest priority, so that its work costs the server nothing but what it asks for.
+// floodNow is the flood's own process, of less than the lowest priority, so that its work costs the server nothing but what it asks for.
 func floodNow(out io.Writer, setting string, lasts time.Duration) error {
-	if err := prioritise(19); err != nil {
+	if err := idle(); err != nil {
 		return err
 	}
 	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 64
@@ -204,11 +205,28 @@ func floodNow(out io.Writer, setting string, lasts time.Duration) error {
 }
 
 // prioritise gives every thread of this process a priority; those that begin later inherit it.
-func prioritise(nice int) (err error) {
-	threads, err := filepath.Glob("/proc/self/task/*")
-	for _, t := range threads {
+func prioritise(nice int) error {
+	return threads(func(id int) error { return syscall.Setpriority(syscall.PRIO_PROCESS, id, nice) })
+}
+
+// idle makes every thread of this process one that runs where nobody else would (SCHED_IDLE): a core that runs nothing else counts as free, so
+// that whoever wakes up gets it at once.
+func idle() error {
+	const schedIdle = 5
+	return threads(func(id int) error {
+		var priority int32
+		if _, _, err := syscall.Syscall(syscall.SYS_SCHED_SETSCHEDULER, uintptr(id), schedIdle, uintptr(unsafe.Pointer(&priority))); err != 0 {
+			return err
+		}
+		return nil
+	})
+}
+
+func threads(f func(id int) error) (err error) {
+	all, err := filepath.Glob("/proc/self/task/*")
+	for _, t := range all {
 		id, _ := strconv.Atoi(filepath.Base(t))
-		err = errors.Join(err, syscall.Setpriority(syscall.PRIO_PROCESS, id, nice))
+		err = errors.Join(err, f(id))
 	}
 	return err
 }
