@@ -149,7 +149,7 @@ func TestF16_AFloodBesideHonestUsersIsNotTheirs(t *testing.T) {
 		close(over)
 		all.Wait()
 
-		if told.Passwords < int64(lasts.Seconds())*5 || told.Garbage < int64(lasts.Seconds())*50 || asked.Load() < int64(lasts.Seconds()) {
+		if told.Passwords < int64(lasts.Seconds())*2 || told.Garbage < int64(lasts.Seconds())*50 || asked.Load() < int64(lasts.Seconds()) {
 			t.Errorf("that was no flood, or nobody beside it: %+v, %d", told, asked.Load())
 		}
 		for _, f := range told.Faults {
