@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// steps is how far a clock may go back before it is believed: NTP puts one right by less, and a leap second is one.
-const steps = time.Minute
+// steps is how far a clock may go back before it is believed: NTP puts one right by less, and a leap second is one. It is a step of an
+// authenticator app, of which one is taken either side, so that nobody's code is wrong meanwhile.
+const steps = 30 * time.Second
 
 // Steady keeps a clock from going back by a little: until it has caught up, time stands still, so that what has ended does not begin anew.
 // One that goes back farther was wrong before, and is believed: nobody waits an hour because a clock was an hour ahead for a moment. What
