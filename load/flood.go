@@ -149,8 +149,12 @@ func flood(out io.Writer, database, binary string, lasts time.Duration, callers 
 		fmt.Fprintf(out, "; the honest callers have the server's, since no higher one was given, and their own waiting counts as its")
 	}
 	fmt.Fprintf(out, ".\n\n| ms | p50 | p99 | p50 in the flood | p99 in the flood | p99 to p99, at most %.1f |\n|---|---|---|---|---|---|\n", mostFlood)
+	var missed []string
 	for i, name := range []string{"client credentials", "refresh", "discovery"} {
 		a, b := calm.took[i], rough.took[i]
+		if at(b, 99) > mostFlood*at(a, 99) {
+			missed = append(missed, "p99 of "+name)
+		}
 		fmt.Fprintf(out, "| %s | %.1f | %.1f | %.1f | %.1f | %.2f |\n", name, at(a, 50), at(a, 99), at(b, 50), at(b, 99), at(b, 99)/at(a, 99))
 	}
 	all := append(calm.failed, rough.failed...)
@@ -161,6 +165,18 @@ func flood(out io.Writer, database, binary string, lasts time.Duration, callers 
 	fmt.Fprintf(out, "| resident memory at its peak, MiB, less than %d wanted | %.0f |\n", mostMemory, most)
 	fmt.Fprintf(out, "| goroutines before and after, no drift wanted | %.0f, %.0f |\n| file descriptors before and after, but for those of the database file, no drift wanted (connections to PostgreSQL come and go, 16 at most) | %.0f, %.0f |\n| threads before and after | %.0f, %.0f |\n",
 		before.goroutines, after.goroutines, before.descriptors, after.descriptors, before.threads, after.threads)
+	for what, yes := range map[string]bool{"errors of honest callers": len(all) > 0, "memory": most >= mostMemory, "answers to strangers": len(told.Faults) > 0,
+		"goroutines": after.goroutines > before.goroutines, "file descriptors": after.descriptors > before.descriptors && !strings.HasPrefix(database, "postgres") || after.descriptors > before.descriptors+16} {
+		if yes {
+			missed = append(missed, what)
+		}
+	}
+	slices.Sort(missed)
+	if len(missed) > 0 {
+		fmt.Fprintf(out, "\nMissed: %s.\n", strings.Join(missed, ", "))
+	} else {
+		fmt.Fprintln(out, "\nAll of it was held.")
+	}
 	for _, kind := range slices.Sorted(maps.Keys(told.Answers)) {
 		fmt.Fprintf(os.Stderr, "%s: %d\n", kind, told.Answers[kind])
 	}

@@ -238,7 +238,7 @@ var mutants = []mutant{
 		"provider", one("TestZ02_ARegisteredAddressReadsTheSameInABrowser")},
 	{"passwords are hashed few at once (F-16)", "internal/secret/hasher.go", `threads = max(1, runtime.GOMAXPROCS(0)-1)`, `threads = runtime.GOMAXPROCS(0) * 1000`,
 		".", one("TestF16_AFloodBesideHonestUsersIsNotTheirs")},
-	{"who hangs up is no error of JSON endpoints and pages (F-16)", "provider/errors.go", `return errors.Is(err, context.Canceled) }`, `return false }`,
+	{"who hangs up is no error of JSON endpoints and pages (F-16)", "provider/errors.go", `return errors.Is(err, context.Canceled) }`, `return err == nil && errors.Is(err, context.Canceled) }`,
 		".", one("TestF16_WhoHangsUpIsNoErrorOfTheServer")},
 	{"who hangs up is no error of flows (F-16)", "flows/oops.go", `case errors.Is(err, context.Canceled) && `, `case false && `,
 		".", one("TestF16_WhoHangsUpIsNoErrorOfTheServer")},
