@@ -15,7 +15,7 @@ var floors = [][]string{
 	{"templates", "internal/identity", "internal/store", "internal/web"},
 	{"internal/policy", "internal/guard", "internal/session", "internal/notify", "internal/audit", "internal/backup", "internal/reseal", "internal/peers"},
 	{"internal/method", "internal/account", "directory/local"},
-	{"provider", "flows", "internal/admin", "internal/demo", "internal/crowd"},
+	{"provider", "flows", "internal/admin", "internal/demo", "internal/crowd", "internal/strangers"},
 	{""},
 	{"cmd/sparekey", "examples/embed", "journey", "load", "internal/picture"},
 }

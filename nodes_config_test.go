@@ -1,6 +1,8 @@
 package sparekey_test
 
 import (
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -51,8 +53,9 @@ func TestNodesSayThatTheirConfigurationsDiffer(t *testing.T) {
 			rows, err := tx.Rows(`SELECT value FROM shelf WHERE tenant = $1 AND shelf = $2 ORDER BY key`, "node")
 			for err == nil && rows.Next() {
 				var v []byte
-				err = rows.Scan(&v)
-				all = append(all, string(v))
+				var said struct{ Config string }
+				err = errors.Join(rows.Scan(&v), json.Unmarshal(v, &said))
+				all = append(all, said.Config)
 			}
 			return err
 		})

@@ -52,6 +52,7 @@ type Plugin struct {
 	bound     bound
 	node      string // this process among the others
 	peers     *peers.Peers
+	elsewhen  bool // it lives at another time than its database
 	wiring    atomic.Pointer[wiring]
 	reloading sync.Mutex
 	leaving   atomic.Bool
@@ -76,7 +77,7 @@ func WithSender(f func(ctx context.Context, to, subject, text, html string) erro
 }
 
 // WithClock makes the plugin live at another time: for tests.
-func WithClock(now func() time.Time) Option { return func(p *Plugin) { p.now = now } }
+func WithClock(now func() time.Time) Option { return func(p *Plugin) { p.now, p.elsewhen = now, true } }
 
 // WithFault makes storage calls fail: for tests. f is asked before each call; its error is the call's.
 func WithFault(f func(op string) error) Option { return func(p *Plugin) { p.fault = f } }
@@ -97,6 +98,7 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	for _, o := range options {
 		o(p)
 	}
+	p.now = store.Steady(p.now)
 	set, err := parsed()
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
@@ -121,9 +123,11 @@ func Open(ctx context.Context, c *Config, options ...Option) (_ *Plugin, err err
 	if err := p.opens(ctx, path, slices.Sorted(maps.Keys(c.Tenants))); err != nil {
 		return nil, err
 	}
-	p.peers = peers.New(p.db, p.node, p.log)
+	p.peers = peers.New(p.db, p.node, p.log, p.elsewhen)
 	p.metrics.Gauge("sparekey_other_nodes", func() float64 { return float64(p.peers.State().Others) })
 	p.metrics.Gauge("sparekey_other_nodes_config_differs", func() float64 { return float64(p.peers.State().Different) })
+	p.metrics.Gauge("sparekey_clock_ahead_of_database_seconds", func() float64 { return p.peers.State().Ahead.Seconds() })
+	p.metrics.Gauge("sparekey_clock_from_other_nodes_seconds", func() float64 { return p.peers.State().Apart.Seconds() })
 	p.alone, p.bound = strings.HasPrefix(c.Database, "sqlite:"), boundBy(c)
 	w, err := p.wire(ctx, c)
 	if err == nil {
@@ -155,12 +159,23 @@ func (p *Plugin) ready(ctx context.Context) error {
 	return p.db.Ping(ctx)
 }
 
-// remark is what readiness says besides: nodes that differ serve all the same.
-func (p *Plugin) remark() string {
-	if s := p.peers.State(); s.Different > 0 {
-		return fmt.Sprintf("config: %d of %d other nodes have another one", s.Different, s.Others)
+// remark is what readiness says besides: nodes that differ, and clocks that do, serve all the same.
+func (p *Plugin) remark() string { return remark(p.peers.State()) }
+
+func remark(s peers.State) string {
+	var all []string
+	if s.Different > 0 {
+		all = append(all, fmt.Sprintf("config: %d of %d other nodes have another one", s.Different, s.Others))
 	}
-	return ""
+	if s.Ahead > peers.Most {
+		all = append(all, fmt.Sprintf("clock: %v ahead of the database's", s.Ahead.Round(time.Second)))
+	} else if s.Ahead < -peers.Most {
+		all = append(all, fmt.Sprintf("clock: %v behind the database's", -s.Ahead.Round(time.Second)))
+	}
+	if s.Apart > peers.Most {
+		all = append(all, fmt.Sprintf("clock: %v from another node's", s.Apart.Round(time.Second)))
+	}
+	return strings.Join(all, "\n")
 }
 
 // Run does what has to be done beside the requests: sending mail, settling what a crash left open, linking the journal,

@@ -34,11 +34,11 @@ func (f *Flows) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errBusy):
 		f.render(w, r, templates.Wait{Frame: f.frame(r, f.browser(r)), Reason: "password", Here: r.URL.EscapedPath()}, http.StatusConflict)
 		return
+	case errors.Is(err, context.Canceled) && !errors.Is(err, directory.ErrOutcomeUnknown): // whoever asked has gone: nobody's fault, and no line in the log
+		reason, status = "unavailable", 499
 	case errors.Is(err, directory.ErrUnavailable), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, directory.ErrOutcomeUnknown):
 		reason, status = "unavailable", http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "10")
-	case errors.Is(err, context.Canceled):
-		reason, status = "unavailable", 499
 	}
 	if status >= 500 {
 		f.Logger.Error("page failed", "tenant", f.Store.Name(), "request", web.RequestID(r), "error", err)

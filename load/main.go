@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,11 @@ func main() {
 	bare := flag.String("bare", "", "be the floor, at this address (used by the driver itself)")
 	free := flag.String("free", "", "be a provider with this config whose passwords cost nothing to check (used by the driver itself)")
 	scale := flag.Bool("scale", false, "compare the same operations on a store with hardly anything in it and on one that is filled as -tenants, -users, -rows and -expired say")
+	inFlood := flag.Bool("flood", false, "compare the token endpoint with itself while strangers flood the server with wrong passwords and garbage")
+	wrong := flag.Float64("wrong", 80, "of the flood: so many wrong passwords a second")
+	several := flag.Int("nodes", 1, "compare the throughput of one node with that of so many on the same PostgreSQL database")
+	share := flag.Float64("share", 0.2, "of -nodes: what each may use of a core")
+	strange := flag.String("strangers", "", "be the flood that this says (used by the driver itself)")
 	var size crowd.Size
 	flag.IntVar(&size.Tenants, "tenants", 1, "so many tenants; the first has half of the users and of the journal")
 	flag.IntVar(&size.Users, "users", 0, "so many users, or one for each caller")
@@ -52,22 +58,21 @@ func main() {
 		return
 	}
 	wanted, err := regexp.Compile(*only)
-	if err == nil && *scale {
+	switch {
+	case err != nil:
+	case *strange != "":
+		err = floodNow(os.Stdout, *strange, *lasts)
+	case *scale:
 		err = compare(os.Stdout, *database, *binary, wanted, *lasts, *callers, size)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "load:", err)
-			os.Exit(1)
+	case *several > 1:
+		err = nodes(os.Stdout, *database, *binary, *several, *share, *lasts, *callers, size)
+	case *inFlood:
+		err = flood(os.Stdout, *database, *binary, *lasts, *callers, *wrong, size)
+	default:
+		var r report
+		if r, err = measure(*database, *binary, wanted, *lasts, *rests, *callers, size); err == nil {
+			err = r.print(os.Stdout, *asJSON)
 		}
-		return
-	}
-	var r report
-	if err == nil {
-		r, err = measure(*database, *binary, wanted, *lasts, *rests, *callers, size)
-	}
-	if err == nil && *asJSON {
-		err = r.json(os.Stdout)
-	} else if err == nil {
-		r.markdown(os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
@@ -153,21 +158,23 @@ func costs(operations []operation, lasts time.Duration, callers int) (all []cost
 type turn struct {
 	took                       []time.Duration // by each repetition
 	processor, wall, signature float64         // seconds; of all, of all, of one signature just before and after
+	idle                       float64         // seconds of all cores that nobody used
 }
 
 func sum(name string, turns []turn) cost {
 	c := cost{Name: name}
 	var took []time.Duration
 	var scaled, signatures []float64
-	var wall float64
+	var wall, work, idle float64
 	for _, t := range turns {
-		took, wall = append(took, t.took...), wall+t.wall
+		took, wall, work, idle = append(took, t.took...), wall+t.wall, work+t.processor, idle+t.idle
 		scaled, signatures = append(scaled, t.processor/float64(len(t.took))/t.signature), append(signatures, t.signature)
 	}
 	slices.Sort(took)
 	ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
 	c.Processor, c.Signature = median(scaled), median(signatures)*1e3
 	c.P50, c.P99, c.Rate = ms(took[len(took)/2]), ms(took[len(took)*99/100]), float64(len(took))/wall
+	c.Ratio, c.Cores, c.Allowed = c.P99/c.P50, work/wall, work/(work+idle)
 	return c
 }
 
@@ -183,9 +190,10 @@ func drive(together []operation, lasts time.Duration, callers int) ([]turn, erro
 		var group sync.WaitGroup
 		for i, o := range together {
 			group.Go(func() {
-				before, began := processor(o.pid), time.Now()
+				before, free, began := processor(o.pid), unused(), time.Now()
 				turns[i].took, errs[i] = o.repeat(lasts, callers)
 				turns[i].processor, turns[i].wall = processor(o.pid)-before, time.Since(began).Seconds()
+				turns[i].idle = unused() - free
 			})
 		}
 		group.Wait()
@@ -242,6 +250,22 @@ func processor(pid int) float64 {
 	system, _ := strconv.ParseFloat(fields[12], 64)
 	return (user + system) / 100
 }
+
+// unused is how long the cores of this machine have had nothing to do so far, or had to wait for a disk, in seconds of one core.
+func unused() float64 {
+	raw, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(strings.SplitN(string(raw), "\n", 2)[0])
+	idle, _ := strconv.ParseFloat(fields[4], 64)
+	disk, _ := strconv.ParseFloat(fields[5], 64)
+	return (idle + disk) / 100
+}
+
+func cores() string { return fmt.Sprintf("%d cores", runtime.NumCPU()) }
+
+var anything = regexp.MustCompile("")
 
 var yardstick = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 

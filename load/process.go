@@ -99,12 +99,22 @@ func (w *world) close() {
 }
 
 // resident is the memory a process has in use, in MiB.
-func resident(pid int) float64 {
+func resident(pid int) float64 { return mebibytes(pid, "VmRSS") }
+
+// peak is the most it has had in use since forgetPeak, or since it began.
+func peak(pid int) float64 { return mebibytes(pid, "VmHWM") }
+
+func forgetPeak(pid int) error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0o600)
+}
+
+// mebibytes is a line of a process's status.
+func mebibytes(pid int, line string) float64 {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
-	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(raw)
+	m := regexp.MustCompile(line + `:\s+(\d+) kB`).FindSubmatch(raw)
 	if m == nil {
 		return 0
 	}

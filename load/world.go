@@ -40,8 +40,9 @@ type world struct {
 	store               crowd.Size
 }
 
-// newWorld fills a store, starts the server on it, and signs the callers in. What is compared with the server is started apart.
-func newWorld(dir, name, database, binary string, callers int, size crowd.Size) (w *world, err error) {
+// newWorld fills a store, starts the server on it, and signs the callers in. What is compared with the server is started apart. The lines
+// stand in the configuration besides.
+func newWorld(dir, name, database, binary string, callers int, size crowd.Size, lines ...string) (w *world, err error) {
 	w = &world{bin: binary, store: size}
 	if info, err := os.Stat(w.bin); err == nil {
 		w.size = float64(info.Size()) / 1e6
@@ -51,7 +52,7 @@ func newWorld(dir, name, database, binary string, callers int, size crowd.Size) 
 		return nil, err
 	}
 	w.origin = fmt.Sprintf("http://localhost:%d", port)
-	if w.config, err = configuration(dir, name, database, port, "local", size.Tenants); err != nil {
+	if w.config, err = configuration(dir, name, database, port, "local", size.Tenants, lines...); err != nil {
 		return nil, err
 	}
 	began := time.Now()
@@ -125,9 +126,12 @@ func (w *world) discover(origin string) (meta map[string]any, err error) {
 }
 
 // configuration writes the file of a provider with so many tenants, whose directories are of that type.
-func configuration(dir, name, database string, port int, kind string, tenants int) (path string, err error) {
+func configuration(dir, name, database string, port int, kind string, tenants int, lines ...string) (path string, err error) {
 	path = filepath.Join(dir, name+".yaml")
 	var text strings.Builder
+	for _, l := range lines {
+		fmt.Fprintln(&text, l)
+	}
 	fmt.Fprintf(&text, "listen: localhost:%d\ndatabase: %q\nkeyring: file:%s.keyring\ntenants:\n", port, database, name)
 	for i := range tenants {
 		fmt.Fprintf(&text, `  %[1]s:

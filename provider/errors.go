@@ -1,8 +1,11 @@
 package provider
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -52,6 +55,8 @@ func (p *Provider) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if !ok {
 		if f = (&failure{http.StatusServiceUnavailable, unavailable, "try again later"}); !temporary(err) {
 			f = &failure{http.StatusInternalServerError, string(oidc.ServerError), "internal error"}
+		} else if hungUp(err) {
+			f.Status = statusHungUp
 		}
 		p.log(r, err)
 	}
@@ -84,15 +89,29 @@ func (p *Provider) page(w http.ResponseWriter, r *http.Request, reason string, s
 // broken shows the page for an error that is not the end-user's.
 func (p *Provider) broken(w http.ResponseWriter, r *http.Request, err error) {
 	p.log(r, err)
-	if temporary(err) {
+	switch {
+	case hungUp(err):
+		p.page(w, r, "unavailable", statusHungUp)
+		return
+	case temporary(err):
 		p.page(w, r, "unavailable", http.StatusServiceUnavailable)
 		return
 	}
 	p.page(w, r, "internal", http.StatusInternalServerError)
 }
 
+// statusHungUp is what is recorded of an answer that nobody waited for.
+const statusHungUp = 499
+
+// hungUp reports whether it went wrong because whoever asked has gone. That is no trouble of ours: strangers could fill the log with it.
+func hungUp(err error) bool { return errors.Is(err, context.Canceled) }
+
 func (p *Provider) log(r *http.Request, err error) {
-	p.d.Logger.ErrorContext(r.Context(), "provider", "tenant", p.d.Store.Name(), "path", r.URL.Path, "request", web.RequestID(r), "error", err)
+	level := slog.LevelError
+	if hungUp(err) {
+		level = slog.LevelInfo
+	}
+	p.d.Logger.Log(r.Context(), level, "provider", "tenant", p.d.Store.Name(), "path", r.URL.Path, "request", web.RequestID(r), "error", err)
 }
 
 // write sends JSON that no cache may keep (RFC 6749 §5.1).

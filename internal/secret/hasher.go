@@ -30,11 +30,12 @@ type Hasher struct {
 	count atomic.Int64
 }
 
-// NewHasher makes a Hasher that works on so many passwords at once; 0 stands for GOMAXPROCS+1.
-// Each takes 19 MiB while it runs.
+// NewHasher makes a Hasher that works on so many passwords at once; 0 stands for all processors (GOMAXPROCS) but one, which is left to the
+// other requests: they would wait behind each hash otherwise, and a flood of sign-ins would make them a hundred times slower (F-16). A single
+// processor hashes one at a time. Each takes 19 MiB while it runs.
 func NewHasher(threads int) *Hasher {
 	if threads <= 0 {
-		threads = runtime.GOMAXPROCS(0) + 1
+		threads = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	return &Hasher{seats: make(chan struct{}, threads)}
 }

@@ -92,6 +92,17 @@ func (p *postgres) ping(ctx context.Context) error {
 	})
 }
 
+func (p *postgres) clock(ctx context.Context) (at time.Time, err error) {
+	err = p.read(ctx, func(l link) error {
+		rows, err := l.query("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint", nil, 1)
+		if err == nil {
+			at = time.UnixMicro(rows[0][0].(int64))
+		}
+		return err
+	})
+	return at, err
+}
+
 func (p *postgres) close() error {
 	p.pool.Close()
 	return nil

@@ -221,6 +221,8 @@ func (s *sqliteEngine) ping(ctx context.Context) error {
 	})
 }
 
+func (s *sqliteEngine) clock(context.Context) (time.Time, error) { return time.Time{}, nil }
+
 func (s *sqliteEngine) close() (err error) {
 	s.closing.Do(func() {
 		s.readers.close()

@@ -54,6 +54,7 @@ type engine interface {
 	write(ctx context.Context, f func(link) error) error
 	read(ctx context.Context, f func(link) error) error
 	ping(ctx context.Context) error
+	clock(ctx context.Context) (time.Time, error) // the database's own; zero: it has none
 	close() error
 	snapshot(ctx context.Context, f func(link) error) error // all that f reads is of one moment, however long it takes
 	bulk(ctx context.Context, f func(link) error) error     // write without a limit on its time
@@ -123,6 +124,25 @@ func (db *DB) Close() error { return db.engine.close() }
 
 // Ping reports whether the store answers.
 func (db *DB) Ping(ctx context.Context) error { return db.engine.ping(ctx) }
+
+// Ahead is how far this process's clock is ahead of the database's, or behind it when that is negative, as far as it is certain while the
+// question was under way. SQLite has no clock of its own.
+func (db *DB) Ahead(ctx context.Context) (time.Duration, error) {
+	before := db.now()
+	theirs, err := db.engine.clock(ctx)
+	after := db.now()
+	switch {
+	case err != nil:
+		return 0, db.failed(err)
+	case theirs.IsZero():
+		return 0, nil
+	case theirs.Before(before):
+		return before.Sub(theirs), nil
+	case theirs.After(after):
+		return after.Sub(theirs), nil
+	}
+	return 0, nil
+}
 
 // Stats counts since Open: writes and reads asked for, commits made, writes that shared a commit with another,
 // transactions run again after a conflict, calls that failed for want of the database, and records swept.
