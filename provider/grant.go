@@ -242,9 +242,21 @@ func (p *Provider) kill(tx store.Tx, r *http.Request, g store.Record[grant], why
 	return p.d.Journal.Record(tx, audit.Event{Name: why, User: g.Value.User, Actor: "system", Client: g.Value.Client, Network: web.Network(r)})
 }
 
-// committed tells, when the connection was lost at the commit, whether t's access token is there: no other change brings it (SECURITY F-09).
+// committed tells, when the connection was lost at the commit, whether t's access token is there to stay: no other change brings it (SECURITY F-09).
+// A primary may show what its standby has not got yet, so it is written once more, and that commit waits for the standby.
 func (p *Provider) committed(ctx context.Context, t *issued) bool {
-	seen, err := p.grant(ctx, t.grant.Key)
-	_, ok := seen.Value.holds(t.access, t.at)
-	return err == nil && ok
+	holds := func(g store.Record[grant]) bool { _, ok := g.Value.holds(t.access, t.at); return ok }
+	if seen, err := p.grant(ctx, t.grant.Key); err != nil || !holds(seen) {
+		return false
+	}
+	return nil == p.d.Store.Write(ctx, func(tx store.Tx) error {
+		seen, err := p.grants.Get(tx, t.grant.Key)
+		if err == nil && !holds(seen) {
+			err = store.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return p.grants.Note(tx, seen)
+	})
 }

@@ -113,7 +113,13 @@ var anRSAKey = sync.OnceValue(func() []byte {
 // provide makes a provider on the house's store, as a second node or a restart would.
 func (h *house) provide(issuer string, clients []Client) *Provider {
 	h.t.Helper()
-	p, err := New(context.Background(), Config{Issuer: issuer, Clients: clients, Languages: []string{"en", "de"}}, Deps{
+	return h.provideFor(issuer, clients, 0)
+}
+
+// provideFor has ID tokens that live so long; 0: as usual.
+func (h *house) provideFor(issuer string, clients []Client, life time.Duration) *Provider {
+	h.t.Helper()
+	p, err := New(context.Background(), Config{Issuer: issuer, Clients: clients, ID: life, Languages: []string{"en", "de"}}, Deps{
 		Store: h.db, Ring: h.ring, Sessions: h.sessions, Interaction: h.guide, Now: h.now, Shared: h.shared,
 		Journal: audit.New(h.db, audit.Options{Ring: h.ring}),
 		Logger:  slog.New(slog.NewTextHandler(h.t.Output(), nil)),

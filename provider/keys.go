@@ -55,8 +55,9 @@ type key struct {
 	Key
 	private crypto.Signer
 	public  jose.JSONWebKey
-	head    string    // of every token it signs, with the dot behind
-	seen    time.Time // by this process in this state, for the first time
+	head    string        // of every token it signs, with the dot behind
+	life    time.Duration // of the longest token that it may have signed, on any node and by any configuration
+	seen    time.Time     // by this process in this state, for the first time
 }
 
 // signs reports whether tokens are signed with it.
@@ -103,6 +104,9 @@ func (p *Provider) openKeys(ctx context.Context) error {
 		return err
 	}
 	served, made := len(p.keys.Load().all) > 0, false
+	if err := p.outlast(ctx); err != nil {
+		return err
+	}
 	for _, alg := range p.needed() {
 		if p.keys.Load().signing[alg] != nil {
 			continue
@@ -130,18 +134,19 @@ func (p *Provider) readKeys(ctx context.Context) error {
 	var published jose.JSONWebKeySet
 	published.Keys = []jose.JSONWebKey{}
 	err := p.d.Store.Read(ctx, func(tx store.Tx) error {
-		rows, err := tx.Rows(`SELECT id, alg, state, created_at, active_at, retired_at, key FROM signing_key WHERE tenant = $1 ORDER BY created_at DESC, id DESC LIMIT 1000`) // the youngest count
+		rows, err := tx.Rows(`SELECT id, alg, state, created_at, active_at, retired_at, key, life FROM signing_key WHERE tenant = $1 ORDER BY created_at DESC, id DESC LIMIT 1000`) // the youngest count
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
 			var k key
-			var created, since, until int64
+			var created, since, until, life int64
 			var sealed []byte
-			if err := rows.Scan(&k.ID, &k.Alg, &k.State, &created, &since, &until, &sealed); err != nil {
+			if err := rows.Scan(&k.ID, &k.Alg, &k.State, &created, &since, &until, &sealed, &life); err != nil {
 				return err
 			}
 			k.Created, k.Active, k.Retired = store.Time(created), store.Time(since), store.Time(until)
+			k.life = time.Duration(life) * time.Microsecond
 			if before != nil && before.all[k.ID] != nil {
 				k.private, k.public, k.head = before.all[k.ID].private, before.all[k.ID].public, before.all[k.ID].head
 			} else if err := p.openKey(&k, sealed); err != nil {
@@ -151,7 +156,7 @@ func (p *Provider) readKeys(ctx context.Context) error {
 			if k.signs() {
 				now.signing[k.Alg] = &k
 			}
-			if k.State != withdrawn && !(k.State == retired && p.d.Now().After(k.Retired.Add(p.keptFor()))) {
+			if k.State != withdrawn && !(k.State == retired && p.d.Now().After(k.Retired.Add(p.keptFor(&k)))) {
 				published.Keys = append(published.Keys, k.public)
 			}
 		}
@@ -214,7 +219,30 @@ func (p *Provider) keyNamed(ctx context.Context, kid string) *key {
 }
 
 // keptFor is how long a retired key stays published: until the last token it signed has ended, and an hour for clocks and caches.
-func (p *Provider) keptFor() time.Duration { return max(p.c.ID, p.c.Access) + time.Hour }
+func (p *Provider) keptFor(k *key) time.Duration { return max(k.life, p.life()) + time.Hour }
+
+// life is how long the longest token lives that this node signs.
+func (p *Provider) life() time.Duration { return max(p.c.ID, p.c.Access) }
+
+// outlast notes on each key that signs, or will, how long the tokens of this node live, before it signs one. So a key stays published for as long as its
+// tokens last, although a later configuration has shorter ones.
+func (p *Provider) outlast(ctx context.Context) error {
+	short := false
+	for _, k := range p.keys.Load().all {
+		short = short || (k.signs() || k.State == next) && k.life < p.life()
+	}
+	if !short {
+		return nil
+	}
+	err := p.d.Store.Write(ctx, func(tx store.Tx) error {
+		_, err := tx.Exec(`UPDATE signing_key SET life = $2 WHERE tenant = $1 AND life < $2 AND (state = $3 OR state = $4 OR state = $5)`, p.life().Microseconds(), active, next, distrusted)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return p.readKeys(ctx)
+}
 
 func (p *Provider) openKey(k *key, sealed []byte) error {
 	der, err := p.sealed.Open(k.ID, sealed)
@@ -238,7 +266,7 @@ func (p *Provider) openKey(k *key, sealed []byte) error {
 	return nil
 }
 
-const insertKey = `INSERT INTO signing_key (tenant, id, alg, state, created_at, active_at, retired_at, key) VALUES ($1, $2, $3, $4, $5, $6, 0, $7)`
+const insertKey = `INSERT INTO signing_key (tenant, id, alg, state, created_at, active_at, retired_at, key, life) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)`
 
 // makeKey makes a key outside any transaction and keeps it, unless another node has made one in that state meanwhile.
 func (p *Provider) makeKey(ctx context.Context, alg, state string) error {
@@ -261,7 +289,7 @@ func (p *Provider) makeKey(ctx context.Context, alg, state string) error {
 		if err := tx.Row(`SELECT COUNT(*) FROM signing_key WHERE tenant = $1 AND alg = $2 AND (state = $3 OR state = $4)`, alg, state, or).Scan(&n); err != nil || n > 0 {
 			return err
 		}
-		_, err := tx.Exec(insertKey, id, alg, state, now, since, sealed)
+		_, err := tx.Exec(insertKey, id, alg, state, now, since, sealed, p.life().Microseconds())
 		return err
 	})
 	if err != nil {

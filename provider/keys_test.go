@@ -409,3 +409,33 @@ func TestManyKeysThatSignNoMoreHideNoneThatSigns(t *testing.T) {
 	_, tk := h.granted()
 	h.verified(tk.id)
 }
+
+// Who shortens the lives of tokens has still given out longer ones: the key that signed them is published until the last of those has ended.
+func TestF13_AKeyOutlastsItsLongestTokenWhateverTheConfigurationSaysLater(t *testing.T) {
+	h := newHouse(t)
+	const long = 24 * time.Hour
+	h.p = h.provideFor(issuer, registered(), long)
+	h.mount()
+	other := h.provideFor(issuer, registered(), time.Minute) // another node, whose configuration is the new one already
+	if err := other.RotateKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.clock.Advance(keyLead - long/2)
+	_, last := h.granted()
+	h.clock.Advance(long / 2)
+	h.p = h.provideFor(issuer, registered(), time.Minute)
+	h.mount()
+	h.clock.Advance(lead)
+	if err := h.p.TurnKeys(t.Context()); err != nil || states(h.p, "ES256") != "retired active" {
+		t.Fatal(h.p.Keys(), err)
+	}
+	h.clock.Advance(long/2 - lead - time.Second)
+	if err := h.p.TurnKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.verified(last.id)
+	h.clock.Advance(long + time.Hour)
+	if slices.Contains(h.published(), kid(last.id)) {
+		t.Error("it is published for ever")
+	}
+}

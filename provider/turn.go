@@ -45,6 +45,9 @@ func (p *Provider) turn(ctx context.Context, asked bool) error {
 	if err := p.readKeys(ctx); err != nil {
 		return err
 	}
+	if err := p.outlast(ctx); err != nil {
+		return err
+	}
 	needed := p.needed()
 	for _, alg := range algorithms {
 		now, held := p.d.Now(), p.keys.Load()
@@ -162,7 +165,7 @@ func (p *Provider) replace(ctx context.Context, alg string) error {
 				return err
 			}
 		}
-		_, err := tx.Exec(insertKey, id, alg, next, now, int64(0), sealed)
+		_, err := tx.Exec(insertKey, id, alg, next, now, int64(0), sealed, p.life().Microseconds())
 		return err
 	})
 }

@@ -52,7 +52,7 @@ func (c *crowd) signing() error {
 			der []byte
 		}{{"RS256", c.rsa}, {"ES256", c.ec}} {
 			key := id(ofKey, t, n)
-			if err := c.put("signing_key", tenant, key, one.alg, "active", c.before(time.Hour), c.before(time.Hour), int64(0), box.Seal(key, one.der)); err != nil {
+			if err := c.put("signing_key", tenant, key, one.alg, "active", c.before(time.Hour), c.before(time.Hour), int64(0), box.Seal(key, one.der), int64(0)); err != nil {
 				return err
 			}
 		}

@@ -25,7 +25,7 @@ var tables = []Table{
 	table("authenticator", 2, "tenant id user_id kind label data* bound_at used_at bound_from suspended_at preferred step"),
 	table("local_user", 3, "tenant directory id login login_key name email email_key phone email_verified password password_at previous disabled admin_locked expired must_change privileged locked_until created_at"),
 	table("local_member", 4, "tenant directory user_id group_name"),
-	table("signing_key", 2, "tenant id alg state created_at active_at retired_at key*"),
+	table("signing_key", 2, "tenant id alg state created_at active_at retired_at key* life"),
 	table("outbox", 2, "tenant id user_id recipient* body* created_at due_at until tries leased_until sent_at state kind"),
 	table("journal", 1, "seq tenant at event who actor flow client network detail link hash"),
 	table("pseudonym", 2, "tenant user_id name"),

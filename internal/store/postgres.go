@@ -170,8 +170,9 @@ func (l *postgresLink) first(query string, args []any, read func(pgx.BatchResult
 	return l.translate(err)
 }
 
-// commit waits for the disk. When the answer is lost the outcome is unknown: the caller's context must not cause that.
-// The driver's SafeToRetry is not asked, since it calls a COMMIT safe to retry whose answer was cut off.
+// commit waits for the disk, and for a synchronous standby where there is one. When the answer is lost the outcome is unknown: the caller's context
+// must not cause that. So it is when the server warns, as it does of what the standby has not got. The driver's SafeToRetry is not asked, since
+// it calls a COMMIT safe to retry whose answer was cut off.
 func (l *postgresLink) commit() error {
 	if !l.begun {
 		return nil
@@ -181,9 +182,13 @@ func (l *postgresLink) commit() error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), postgresPatience)
 	defer cancel()
-	tag, err := l.conn.Exec(ctx, "COMMIT")
+	line := lineOf(l.conn.Conn().PgConn())
+	tag, err := line.commit(ctx, l.conn)
 	var refusal *pgconn.PgError
 	switch {
+	case err == nil && line.warned.Load():
+		l.begun = false
+		return fmt.Errorf("%w: %w: PostgreSQL warns of a COMMIT it calls done", ErrUnavailable, ErrUnknown)
 	case err == nil && tag.String() == "COMMIT":
 		l.begun = false
 		return nil

@@ -26,9 +26,9 @@ func openPostgres(ctx context.Context, url string, db *DB) (engine, bool, error)
 	}
 	config.MaxConnIdleTime = 5 * time.Minute
 	connection := config.ConnConfig
-	if connection.ConnectTimeout == 0 {
-		connection.ConnectTimeout = postgresPatience
-	}
+	where := &servers{}
+	where.prepare(connection)
+	where.pool(config)
 	connection.StatementCacheCapacity = statementLimit
 	for name, setting := range map[string]string{
 		"application_name":                    "sparekey",
