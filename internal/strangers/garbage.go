@@ -3,9 +3,9 @@ package strangers
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,7 +31,7 @@ var garbage = []struct {
 		return w.raw(ctx, "GET "+w.root.Path+" HTTP/1.1\r\nHost: "+w.root.Host+"\r\nX-Long: "+strings.Repeat("x", 60<<10)+"\r\n\r\n")
 	}},
 	{"a path that is not there", func(w *flood, ctx context.Context) int {
-		return w.send(ctx, http.MethodGet, []string{"/wp-login.php", "/.env", "/avengers/%ff%fe", "/admin", "/avengers/flow/" + fmt.Sprint(rand.Uint64())}[rand.IntN(5)], "", "", nil)
+		return w.send(ctx, http.MethodGet, []string{"/wp-login.php", "/.env", "/avengers/%ff%fe", "/admin", "/avengers/flow/" + invented()}[pick(5)], "", "", nil)
 	}},
 	{"a body that is too long", func(w *flood, ctx context.Context) int {
 		return w.send(ctx, http.MethodPost, w.root.Path, "", "application/x-www-form-urlencoded", strings.NewReader("grant_type=refresh_token&refresh_token="+strings.Repeat("x", 200<<10)))
@@ -55,7 +55,7 @@ var garbage = []struct {
 }
 
 func invented() string {
-	return fmt.Sprintf("%016x%016x%016x", rand.Uint64(), rand.Uint64(), rand.Uint64())
+	return rand.Text() + rand.Text()
 }
 
 // litter is one piece of garbage.

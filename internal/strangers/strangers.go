@@ -6,9 +6,10 @@ package strangers
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -122,7 +123,14 @@ func (w *flood) fault(format string, args ...any) {
 
 // network is an address of its own for each of them.
 func network() string {
-	return fmt.Sprintf("10.%d.%d.%d", rand.IntN(256), rand.IntN(256), 1+rand.IntN(254))
+	return fmt.Sprintf("10.%d.%d.%d", pick(256), pick(256), 1+pick(254))
+}
+
+// pick is a number below n, by chance.
+func pick(n int) int {
+	var b [4]byte
+	rand.Read(b[:])
+	return int(binary.BigEndian.Uint32(b[:]) % uint32(n))
 }
 
 var csrf = regexp.MustCompile(`name="csrf" value="([^"]*)"`)
@@ -134,9 +142,9 @@ func (w *flood) guess(ctx context.Context, n int) {
 		w.fault("%v", err)
 		return
 	}
-	name, from := fmt.Sprintf("nobody-%x", rand.Uint64()), network()
+	name, from := "nobody-"+strings.ToLower(rand.Text()), network()
 	if n%2 == 0 && w.Users > 0 {
-		name = fmt.Sprintf("user%d", rand.IntN(w.Users))
+		name = fmt.Sprintf("user%d", pick(w.Users))
 	}
 	browser := &http.Client{Transport: w.client.Transport, Timeout: w.client.Timeout, Jar: jar}
 	ask := func(method, address string, form url.Values) (page string, at *url.URL, status int) {
@@ -172,7 +180,7 @@ func (w *flood) guess(ctx context.Context, n int) {
 		}
 		form := url.Values{"csrf": {m[1]}, "username": {name}, "action": {"next"}}
 		if i > 0 {
-			form = url.Values{"csrf": {m[1]}, "password": {fmt.Sprintf("a guess of many, %x", rand.Uint64())}, "action": {"sign_in"}}
+			form = url.Values{"csrf": {m[1]}, "password": {"a guess of many, " + rand.Text()}, "action": {"sign_in"}}
 		}
 		page, at, status = ask(http.MethodPost, at.String(), form)
 		if i > 0 && ctx.Err() == nil {
