@@ -1,9 +1,11 @@
 package sparekey_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sparekey-id/sparekey"
 )
@@ -261,6 +263,26 @@ func TestLG01_WrongPuzzlesBindingsAndOldPasswordsAreJournalled(t *testing.T) {
 	}
 	if n := h.journalled("throttled", "scope", "account"); n != 1 {
 		t.Errorf("%d waits are journalled", n)
+	}
+}
+
+// Who is refused already gets as many pages as he asks for, and one row in the journal until the refusal ends: else a request would be a row for ever.
+func TestA50_RefusalsDoNotFillTheJournal(t *testing.T) {
+	h := open(t, with(func(tenant *sparekey.Tenant) { tenant.Limits.SignIn.After = 2 }))
+	b := h.browser()
+	b.register("ironman")
+	b.manage("action", "password")
+	for wait := range 2 {
+		for i := range 20 {
+			b.post("old", fmt.Sprintf("not-it-at-all-%d-%d", wait, i), "new", renewed, "confirm", renewed, "action", "next")
+		}
+		if !strings.Contains(b.last.body, "too many tries") {
+			t.Fatalf("no wait: %s", b.last.error())
+		}
+		if n := h.journalled("throttled", "scope", "account"); n != wait+1 {
+			t.Errorf("%d rows tell of twenty refusals, and that %d times", n, wait+1)
+		}
+		h.clock.Advance(2 * time.Minute)
 	}
 }
 

@@ -136,7 +136,14 @@ func (t *turn) throttled(err error, field string) error {
 		return err
 	}
 	t.flow.Problem = templates.Problem{Field: field, Key: "problem.wait", Until: wait.Until}
-	return t.journalled(audit.Throttled, map[string]string{"scope": wait.Scope})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), askTimeout)
+	defer cancel()
+	return t.note(ctx, func(tx store.Tx) error {
+		if first, err := t.Guard.First(tx, wait); err != nil || !first {
+			return err
+		}
+		return t.Journal.Record(tx, t.event(audit.Throttled, map[string]string{"scope": wait.Scope}))
+	})
 }
 
 // over reports, without counting, whether a reset is blocked for now.

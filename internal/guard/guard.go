@@ -37,6 +37,7 @@ type Guard struct {
 	brakes   store.Shelf[brake]
 	spent    store.Shelf[struct{}]
 	browsers store.Shelf[browser]
+	refusals store.Shelf[struct{}] // those that the journal tells of
 }
 
 // New makes the guard of the tenant h belongs to.
@@ -54,6 +55,7 @@ func New(h *store.Handle, o Options) *Guard {
 		brakes:   store.NewShelf[brake]("brake"),
 		spent:    store.NewShelf[struct{}]("captcha"),
 		browsers: store.NewShelf[browser]("browser"),
+		refusals: store.NewShelf[struct{}]("refusal"),
 	}
 }
 

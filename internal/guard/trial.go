@@ -33,10 +33,22 @@ type Trial struct {
 type WaitError struct {
 	Until time.Time
 	Scope string
+	key   string // of the counter
+	user  string // whose it is; empty: nobody's
 }
 
 func (e *WaitError) Error() string {
 	return fmt.Sprintf("too many attempts for this %s until %s", e.Scope, e.Until.UTC().Format(time.RFC3339))
+}
+
+// First reports that the refusal is the first until its end. One row in the journal tells of all of them: who is refused already could
+// else fill the disk with rows at the price of a request each.
+func (g *Guard) First(tx store.Tx, w *WaitError) (bool, error) {
+	err := g.refusals.Add(tx, w.key, w.user, w.Until, struct{}{})
+	if errors.Is(err, store.ErrExists) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Attempt is a Trial that was counted. Whoever holds one may compare the answer, and then says once how it went:
@@ -75,9 +87,9 @@ func (g *Guard) Try(ctx context.Context, t Trial) (*Attempt, error) {
 func (a *Attempt) raise(tx store.Tx) error {
 	g, now := a.g, a.g.now(tx)
 	var wait *WaitError
-	barred := func(until time.Time, scope string) bool {
+	barred := func(until time.Time, scope, key, user string) bool {
 		if !until.IsZero() && (wait == nil || until.After(wait.Until)) {
-			wait = &WaitError{Until: until, Scope: scope}
+			wait = &WaitError{until, scope, key, user}
 		}
 		return !until.IsZero()
 	}
@@ -86,7 +98,7 @@ func (a *Attempt) raise(tx store.Tx) error {
 	err := g.tallies.Change(tx, key, a.t.User, func(v *tally, _ bool) (time.Time, error) {
 		var until time.Time
 		until, a.twin = v.raise(r, now, a.id, a.same)
-		barred(until, "account")
+		barred(until, "account", key, a.t.User)
 		return v.until(r), nil
 	})
 	if err != nil {
@@ -97,7 +109,7 @@ func (a *Attempt) raise(tx store.Tx) error {
 		r := g.rules.proofsNetwork
 		err = g.tallies.Change(tx, networkKey(a.t), "", func(v *tally, _ bool) (time.Time, error) {
 			until, _ := v.raise(r, now, a.id, "")
-			barred(until, "network")
+			barred(until, "network", networkKey(a.t), "")
 			return v.until(r), nil
 		})
 		if err == nil && wait == nil {
@@ -107,7 +119,7 @@ func (a *Attempt) raise(tx store.Tx) error {
 		s := g.rules.passwordNetwork
 		err = g.tides.Change(tx, networkKey(a.t), "", func(v *tide, _ bool) (time.Time, error) {
 			v.settle(s, now)
-			if !barred(v.barred(s), "network") {
+			if !barred(v.barred(s), "network", networkKey(a.t), "") {
 				v.raise(s, now)
 			}
 			return v.until(s), nil
