@@ -115,19 +115,18 @@ func (j *Journal) lock(tx store.Tx) (head, error) {
 // head reads the head and whether there is one. One that is not ours is made anew from the rows and remembered as changed,
 // so that the journal goes on and Verify tells.
 func (j *Journal) head(tx store.Tx) (h head, found bool, err error) {
-	var b []byte
-	err = tx.Row(`SELECT value FROM setting WHERE tenant = $1 AND name = $2`+tx.Locking(), headName).Scan(&b)
-	found = err == nil
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return head{}, false, err
-	}
-	var m marked
-	if found && json.Unmarshal(b, &m) == nil && j.mark.Check(m.Mark, string(m.Head)) && json.Unmarshal(m.Head, &h) == nil {
-		return h, true, nil
+	h, found, ours, err := j.kept(tx)
+	if err != nil || ours {
+		return h, found, err
 	}
 	first, err := read(tx, `link IS NOT NULL ORDER BY link LIMIT $2`, 1)
 	if err != nil || len(first) == 0 && !found {
 		return head{}, found, err
+	}
+	// On PostgreSQL each statement sees what was committed before it. Another node that links the first rows of all commits its head with them:
+	// it may have done so since the last look.
+	if h, found, ours, err = j.kept(tx); err != nil || ours {
+		return h, found, err
 	}
 	last, err := read(tx, `link IS NOT NULL ORDER BY link DESC LIMIT $2`, 1)
 	if err != nil {
@@ -139,6 +138,21 @@ func (j *Journal) head(tx store.Tx) (h head, found bool, err error) {
 		h.Changed = max(h.Link, 1)
 	}
 	return h, found, nil
+}
+
+// kept is the head as it stands in the store, whether there is one, and whether it is ours.
+func (j *Journal) kept(tx store.Tx) (h head, found, ours bool, err error) {
+	var b []byte
+	err = tx.Row(`SELECT value FROM setting WHERE tenant = $1 AND name = $2`+tx.Locking(), headName).Scan(&b)
+	if errors.Is(err, store.ErrNotFound) {
+		return head{}, false, false, nil
+	}
+	if err != nil {
+		return head{}, false, false, err
+	}
+	var m marked
+	ours = json.Unmarshal(b, &m) == nil && j.mark.Check(m.Mark, string(m.Head)) && json.Unmarshal(m.Head, &h) == nil
+	return h, true, ours, nil
 }
 
 type marked struct {

@@ -1,10 +1,12 @@
 package audit
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/sparekey-id/sparekey/internal/store"
 	"github.com/sparekey-id/sparekey/internal/store/storetest"
 )
 
@@ -109,6 +111,35 @@ func TestAChainMadeAnewWithoutTheKeyIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.whole(1, 0) // what was forged is gone with its time
+	})
+}
+
+// Whoever verifies while another node links the first rows of all finds nothing wrong, whatever he had looked at before.
+func TestAChainThatBeginsWhileItIsVerifiedIsWhole(t *testing.T) {
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		for at := range 10 {
+			clock, tenant := storetest.NewClock(), fmt.Sprintf("tenant%d", at)
+			linking := open(t, storetest.Open(t, url, store.Options{Now: clock.Now}), clock)
+			other := linking.other(tenant)
+			write(t, other, Event{Name: SignInOK, User: "u-1"})
+			asked, linked := 0, false
+			watching := open(t, storetest.Open(t, url, store.Options{Now: clock.Now, Fault: func(op string) error {
+				if asked++; asked == at+1 {
+					n, err := other.Link(t.Context())
+					linked = n == 1
+					return err
+				}
+				return nil
+			}}), clock)
+			watching.ring = linking.ring
+			v, err := watching.other(tenant).Verify(t.Context())
+			if err != nil || !v.OK() {
+				t.Errorf("linked before call %d: %+v %v", at+1, v, err)
+			}
+			if !linked {
+				t.Errorf("nothing was linked before call %d", at+1)
+			}
+		}
 	})
 }
 
