@@ -194,6 +194,7 @@ const (
 // before or since holds; what was good once was not good twice, whosever answer was lost; within 15 s of the promotion nothing fails any more, without a restart. It
 // is done once, and ten times back and forth with SPAREKEY_DEEP=1.
 func TestF09_AFailoverLosesNothingThatWasAnsweredAndNothingIsGoodTwice(t *testing.T) {
+	t.Parallel()
 	began := time.Now()
 	always, each := readers+redeemers+renewers, resetters+movers
 	w := newSiblings(t, always+failovers()*each)

@@ -24,6 +24,7 @@ func (o *outage) commit(delivered bool) (cut, sent bool) {
 // The answer to each COMMIT of an errand is lost, once, after the server has it or before. Nobody knows then what was done: it is found out,
 // or taken as the worse of both. Nothing is done twice or by half. SPAREKEY_DEEP=1 takes more errands.
 func TestF09_A47_ACommitWhoseAnswerIsLostIsNeverTwoSuccessesNorHalfOfOne(t *testing.T) {
+	t.Parallel()
 	server := storetest.PostgresURL(t)
 	o, delivered := &outage{answers: true}, false
 	h, user := faulty(t, storetest.Cutter(t, server, func() (bool, bool) { return o.commit(delivered) }), o)

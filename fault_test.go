@@ -337,6 +337,7 @@ func (x *run) passwords() (renewed bool) {
 // and nothing is left half done. A sample of calls fails: the first from each place in the code, and all that commit. With SPAREKEY_DEEP=1
 // every call of every errand fails in both ways, which takes about ten minutes (-timeout 30m).
 func TestA47_F15_AFailingStorageCallIsNeverASuccess(t *testing.T) {
+	t.Parallel()
 	o := &outage{places: map[[32]uintptr]bool{}}
 	h, user := faulty(t, storetest.SQLiteURL(t), o)
 	h.failing(o.call)

@@ -18,6 +18,7 @@ import (
 // TestF13_SealingAnewIsFinishedAfterAnyKill kills the real command with SIGKILL while it adds a key or seals anew, and lets it finish at last. It is
 // done ten times on each engine, and 200 times with SPAREKEY_DEEP=1.
 func TestF13_SealingAnewIsFinishedAfterAnyKill(t *testing.T) {
+	t.Parallel()
 	bin := filepath.Join(t.TempDir(), "sparekey")
 	if out, err := exec.Command("go", "build", "-o", bin, "./cmd/sparekey").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v: %s", err, out)

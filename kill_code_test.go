@@ -17,6 +17,7 @@ import (
 // TestF01_ACodeIsRedeemedOnceWhateverIsKilled kills the real server with SIGKILL while four relying parties redeem their codes, starts it and
 // has each of them ask again: never are two answers given for one code, and where the first one's answer was lost nothing of it is left.
 func TestF01_ACodeIsRedeemedOnceWhateverIsKilled(t *testing.T) {
+	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		p := newProcess(t, url, 4)
 		p.start()
@@ -26,7 +27,7 @@ func TestF01_ACodeIsRedeemedOnceWhateverIsKilled(t *testing.T) {
 			}
 		}
 		var answered, lost, never int
-		for range kills() {
+		for range kills(50) {
 			codes, first := make([]string, len(p.people)), make([]tokens, len(p.people))
 			for i, one := range p.people {
 				if codes[i] = one.b.authorize().query("code"); codes[i] == "" {
@@ -68,7 +69,7 @@ func TestF01_ACodeIsRedeemedOnceWhateverIsKilled(t *testing.T) {
 			}
 		}
 		t.Logf("%d kills: of the codes %d were answered before, %d were redeemed but the answer was lost, %d were not redeemed; ready after at most %v",
-			kills(), answered, lost, never, p.slowest)
+			kills(50), answered, lost, never, p.slowest)
 		if deep() && p.slowest > 2*time.Second {
 			t.Errorf("one start took %v", p.slowest)
 		}

@@ -12,8 +12,9 @@ import (
 // TestF02_AMethodIsThereWhollyOrNotWhateverIsKilled kills the real server with SIGKILL while users prove, register and delete methods, a third
 // of the kills each. What was answered holds; what was not has happened with all that belongs to it, or not at all.
 func TestF02_AMethodIsThereWhollyOrNotWhateverIsKilled(t *testing.T) {
+	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
-		p := newProcess(t, url, kills())
+		p := newProcess(t, url, kills(60))
 		p.start()
 		errands := []struct {
 			name string

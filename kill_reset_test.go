@@ -9,7 +9,8 @@ import (
 
 // TestF03_AKilledResetLeavesOnePasswordAndNoOldSession kills the real server with SIGKILL while a reset is under way.
 func TestF03_AKilledResetLeavesOnePasswordAndNoOldSession(t *testing.T) {
-	p := newProcess(t, storetest.SQLiteURL(t), kills())
+	t.Parallel()
+	p := newProcess(t, storetest.SQLiteURL(t), kills(200))
 	newWorks, oldWorks := 0, 0
 	p.start()
 	for i, one := range p.people {

@@ -60,6 +60,7 @@ func (l *ledger) bring(rt *rapid.T, to *ledger, h *house) string {
 // Two tenants with the same users, by name, id, subject and password, and the same clients, in one database: whatever happens in the one, in whatever
 // order, the other is as a model of it alone says, and what the one gave out is nothing in the other.
 func TestS04_TwoTenantsInterleavedAreAsIfEachWereAlone(t *testing.T) {
+	t.Parallel()
 	long := with(func(t *sparekey.Tenant) {
 		t.Sessions = sparekey.Sessions{Idle: config.Duration(365 * 24 * time.Hour), Absolute: config.Duration(365 * 24 * time.Hour)}
 		t.Tokens.RefreshAbsolute = config.Duration(365 * 24 * time.Hour)

@@ -279,6 +279,7 @@ func (l *ledger) compare() string {
 // Codes, families of tokens and sessions of a user, in whatever order things happen to them on two nodes, are good exactly as long as a small
 // model of them says. What went wrong is told with the deeds that led there, made as few as they can be.
 func TestS03_TokensAreGoodExactlyAsLongAsAModelSays(t *testing.T) {
+	t.Parallel()
 	long := with(func(t *sparekey.Tenant) {
 		t.Sessions = sparekey.Sessions{Idle: config.Duration(365 * 24 * time.Hour), Absolute: config.Duration(365 * 24 * time.Hour)}
 		t.Tokens.RefreshAbsolute = config.Duration(365 * 24 * time.Hour)

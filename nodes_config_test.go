@@ -45,6 +45,7 @@ func (p *pair) wantReady(i int, text, metric string) {
 // One node is given another secret of a client: each says so and serves all the same, until the other one has the same. What is compared tells
 // nothing of the secret without the keyring.
 func TestNodesSayThatTheirConfigurationsDiffer(t *testing.T) {
+	t.Parallel()
 	p := two(t, 1)
 	const ready, differs = "ready\n", "ready\nconfig: 1 of 1 other nodes have another one\n"
 	db := storetest.Open(t, p.cfg.Database, store.Options{Now: p.clock.Now})

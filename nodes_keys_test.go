@@ -57,6 +57,7 @@ func kidOf(t *testing.T, token string) string {
 // Two nodes sign all the time while an operator's process has the keys replaced, and dies at once: the nodes bring it to its end. At each moment both of them
 // publish the key of every token that either signs, and seconds later nothing is left of the old one.
 func TestF13_TwoNodesReplaceAKeyThatIsTrustedNoMore(t *testing.T) {
+	t.Parallel()
 	p := two(t, 1)
 	b := p.node(0).browser()
 	old := p.node(0).redeem(b.register("ironman"))

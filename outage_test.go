@@ -146,6 +146,7 @@ func TestF04_AFullDiskIsAnOutageThatPasses(t *testing.T) {
 
 // TestF05_ALockedDatabaseIsAnOutageThatPasses holds a lock on the database that the real server needs.
 func TestF05_ALockedDatabaseIsAnOutageThatPasses(t *testing.T) {
+	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		p := newProcess(t, url, 3)
 		driver, source, lock := "pgx", url, "LOCK TABLE shelf IN EXCLUSIVE MODE"

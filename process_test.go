@@ -42,13 +42,13 @@ type resident struct {
 	used                int64 // the last step of her app she gave away
 }
 
-// kills is how often the server is killed: 200 times where all is required, ten times otherwise.
-func kills() int {
+// kills is how often the server is killed: as SPAREKEY_KILLS says, or so many times where all is required, or ten times.
+func kills(required int) int {
 	if n, err := strconv.Atoi(os.Getenv("SPAREKEY_KILLS")); err == nil {
 		return n
 	}
 	if os.Getenv("SPAREKEY_REQUIRE") == "1" {
-		return 200
+		return required
 	}
 	return 10
 }

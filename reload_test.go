@@ -318,6 +318,7 @@ func follow(t *testing.T) *followed {
 }
 
 func TestF11_AFileThatIsFollowedIsTakenWholeOrRefusedWithItsPlaces(t *testing.T) {
+	t.Parallel()
 	f := follow(t)
 	before, err := f.p.Certificate(nil)
 	if err != nil {

@@ -256,6 +256,7 @@ var ends = []end{
 
 // Whatever lasts is there a second before its end, and gone at its end.
 func TestA46_EverythingEndsToTheSecond(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, h *house) {
 		n := 0
 		for _, e := range ends {

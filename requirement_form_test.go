@@ -170,6 +170,7 @@ func maul(t *testing.T, b *browser, seen map[string]bool) {
 
 // Whoever leaves out what a step asks for has not answered it, in whatever shape she leaves it out.
 func TestA02_NothingIsTakenForAnAnswer(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, h *house) {
 		seen := map[string]bool{}
 		tour(t, h, func(b *browser) { maul(t, b, seen) })

@@ -21,6 +21,7 @@ import (
 // Whatever is posted, in whatever order, from whichever browser: a password is set by as many fresh proofs as its owner needs,
 // given in that very flow, and by nothing else. A model of a reset walks beside the product and has to agree with every page.
 func TestA01_S01_WhateverIsPostedAPasswordIsSetByItsGatesAlone(t *testing.T) {
+	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, database string) {
 		h := openArmoury(t, database)
 		decoys := []string{h.soul(0, true, "Two").login, h.soul(0, false, "Nobody").login, h.soul(0, false, "One").login, "nobody-of-that-name"}

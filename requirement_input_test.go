@@ -65,6 +65,7 @@ var others = map[string]string{"kiss@\u0131ss.example": "kiss@xn--ss-gpa.example
 	"kiss%iss.example@evil.example": "kiss%iss.example@evil.example", "kiss+x@iss.example": "kiss+x@iss.example", "k.iss@iss.example": "k.iss@iss.example", evil: evil}
 
 func TestA11_ACodeGoesToTheStoredAddressWhateverIsTyped(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, h *house) {
 		owner := addressed(t, h)
 		for typed, same := range tricks {

@@ -14,6 +14,7 @@ import (
 
 // Whichever way the clock jumps, nothing is good early, nothing that was used or has ended is good again, and nothing lasts for ever.
 func TestF08_AClockThatJumpsMakesNothingGoodEarlyAgainOrForEver(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, h *house) {
 		n := 0
 		for _, jump := range []time.Duration{time.Hour, -time.Hour, 30 * time.Second, -30 * time.Second, time.Second, -time.Second} {
@@ -132,6 +133,7 @@ func TestF08_WhatHasEndedStaysSoWhenTheClockIsPutBackALittle(t *testing.T) {
 
 // A node whose clock is more than a step of an app from another one's says so behind its readiness, as the other one does, and both serve on.
 func TestF08_ReadinessSaysThatClocksAreApart(t *testing.T) {
+	t.Parallel()
 	p := two(t, 1)
 	var off time.Duration
 	third, err := sparekey.Open(t.Context(), p.cfg, sparekey.WithClock(func() time.Time { return p.clock.Now().Add(off) }), sparekey.WithSender(p.mails.send))

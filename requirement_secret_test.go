@@ -242,6 +242,7 @@ func (h *house) metrics() string {
 // Nothing that opens anything stands anywhere but where its owner has to read it: the key on the page that sets an app up, a code and
 // a link in their mail, a cookie and a token in the one answer that gives it.
 func TestA04_NoCodeSeedLinkPasswordOrTokenStandsWhereItNeedNot(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, h *house) {
 		s := newSecrets(t)
 		s.add("the client's secret", "wiki-secret", nil)

@@ -143,6 +143,7 @@ func TestA56_NothingAnOperatorIsShownOpensAnything(t *testing.T) {
 
 // Who signs out at a browser that others use leaves nothing there that goes on: no session, no name, and nothing that she had proven.
 func TestA58_WhoSignsOutLeavesNothingToGoOnWith(t *testing.T) {
+	t.Parallel()
 	out := map[string]func(b *browser, held tokens){
 		"on the page": func(b *browser, _ tokens) { b.get("/avengers/logout"); b.post("action", "sign_out") },
 		"from security info": func(b *browser, _ tokens) {

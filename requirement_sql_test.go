@@ -27,6 +27,7 @@ var injections = []string{
 // Whatever is put wherever a request says something, in the address, the query, a field, a cookie or a header, is a value: no statement fails
 // by it or takes long, no answer shows what an injected one would, and what the database holds stays.
 func TestA49_WhateverARequestSaysIsAnArgument(t *testing.T) {
+	t.Parallel()
 	corpus := injections
 	each(t, func(t *testing.T, h *house) {
 		owner := h.browser()

@@ -18,6 +18,7 @@ import (
 // TestF12_ABackupMadeUnderLoadIsRestoredInAMinute backs a store up while eight relying parties redeem codes and refresh without a pause, and restores it into an empty one of the same
 // engine: whoever was there signs in, and nothing that was given out before is good. There are 2,000 users, and 100,000 with SPAREKEY_DEEP=1, which may take a minute.
 func TestF12_ABackupMadeUnderLoadIsRestoredInAMinute(t *testing.T) {
+	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, database string) {
 		size, limit := crowd.Size{Tenants: 1, Users: 2_000, Rows: 4_000, Live: 1_000, Expired: 1_000}, 10*time.Second
 		if deep() {

@@ -16,6 +16,7 @@ import (
 // TestF17_ATerminatedServerSaysSoFirstAndFinishesWhatItBegan sends SIGTERM to the real server while eight relying parties redeem codes without
 // a pause: readiness is false while the others are still answered, nobody's answer to a code that was redeemed is lost, and it ends by itself.
 func TestF17_ATerminatedServerSaysSoFirstAndFinishesWhatItBegan(t *testing.T) {
+	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		p := newProcess(t, url, 8)
 		p.start()
