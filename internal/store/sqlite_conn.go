@@ -1,15 +1,14 @@
 package store
 
 import (
-	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unsafe"
 
-	"modernc.org/sqlite"
+	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -27,37 +26,51 @@ const (
 // statementLimit bounds the prepared statements a connection keeps. Rooms have far fewer texts.
 const statementLimit = 256
 
-// sqliteConn is one connection, used by one goroutine at a time. It speaks to the driver without database/sql, whose locking and
-// bookkeeping cost about as much as a small statement itself.
+// sqliteConn is one connection, used by one goroutine at a time. It calls SQLite's own interface (https://sqlite.org/c3ref/intro.html):
+// what database/sql and its driver do for every statement, such as asking for the names of parameters and columns, locking and allocating,
+// costs more than a small statement itself.
 type sqliteConn struct {
-	conn   driver.Conn
-	kept   map[string]sqliteStatement
-	named  []driver.NamedValue // reused, as are the
-	values []driver.Value      // of one row
-	used   time.Time           // when it was given back, for readers
+	tls    *libc.TLS
+	db     uintptr
+	kept   map[string]*sqliteStatement
+	bound  sqliteMemory // what the parameters of the statement that runs point to
+	places uintptr      // for what a call gives back, or is given besides
+	used   time.Time    // when it was given back, for readers
 }
 
-type sqliteStatement interface {
-	driver.Stmt
-	driver.StmtExecContext
-	driver.StmtQueryContext
+// sqliteStatement is a prepared statement.
+type sqliteStatement struct {
+	at      uintptr
+	params  []int // the place among the arguments, from 0, of each; SQLite numbers them as they come in the text
+	columns int32
 }
+
+// sqliteMemory is memory that SQLite may read while a statement runs. Go's own is none of it.
+type sqliteMemory struct {
+	at         uintptr
+	size, used int
+}
+
+// sqlitePlaces is how much: two pointers.
+const sqlitePlaces = 16
 
 // openSQLiteConn opens the file, which must exist. synchronous=FULL makes a commit wait for the disk.
 func openSQLiteConn(path string, writer bool) (*sqliteConn, error) {
 	mode, pragmas := "ro", []string{"query_only=1", "cache_size=-512"}
+	flags := int32(sqlite3.SQLITE_OPEN_READONLY)
 	if writer {
 		mode, pragmas = "rw", []string{"journal_mode=WAL", "synchronous=FULL", "foreign_keys=1", "cache_size=-2048"}
+		flags = sqlite3.SQLITE_OPEN_READWRITE
 	}
-	connector, err := sqlite.NewConnector(sqliteURL(path, mode) + "&_error_rc=1&_dqs=0")
-	if err != nil {
+	c := &sqliteConn{tls: libc.NewTLS(), kept: map[string]*sqliteStatement{}}
+	if c.places = sqlite3.Xsqlite3_malloc64(c.tls, sqlitePlaces); c.places == 0 {
+		c.tls.Close()
+		return nil, c.fault(sqlite3.SQLITE_NOMEM)
+	}
+	if err := c.open(sqliteURL(path, mode), flags); err != nil {
+		c.close()
 		return nil, err
 	}
-	conn, err := connector.Connect(context.Background())
-	if err != nil {
-		return nil, sqliteError(err)
-	}
-	c := &sqliteConn{conn: conn, kept: map[string]sqliteStatement{}}
 	for _, p := range append([]string{"busy_timeout=5000", "temp_store=MEMORY", "trusted_schema=0"}, pragmas...) {
 		if err := c.script("PRAGMA " + p); err != nil {
 			c.close()
@@ -67,30 +80,77 @@ func openSQLiteConn(path string, writer bool) (*sqliteConn, error) {
 	return c, nil
 }
 
+// open needs no lock of SQLite's around the connection: it has one user at a time.
+func (c *sqliteConn) open(url string, flags int32) error {
+	name, err := libc.CString(url)
+	if err != nil {
+		return c.fault(sqlite3.SQLITE_NOMEM)
+	}
+	defer libc.Xfree(c.tls, name)
+	rc := sqlite3.Xsqlite3_open_v2(c.tls, name, c.places, flags|sqlite3.SQLITE_OPEN_URI|sqlite3.SQLITE_OPEN_NOMUTEX, 0)
+	c.db = c.place()
+	if rc != sqlite3.SQLITE_OK {
+		return c.fault(rc)
+	}
+	sqlite3.Xsqlite3_extended_result_codes(c.tls, c.db, 1)
+	for _, option := range []int32{sqlite3.SQLITE_DBCONFIG_DQS_DML, sqlite3.SQLITE_DBCONFIG_DQS_DDL} { // "text" is never a string
+		if rc := sqlite3.Xsqlite3_db_config(c.tls, c.db, option, libc.VaList(c.places, int32(0), uintptr(0))); rc != sqlite3.SQLITE_OK {
+			return c.fault(rc)
+		}
+	}
+	return nil
+}
+
+// place is the pointer that a call gave back.
+func (c *sqliteConn) place() uintptr {
+	return *(*uintptr)(unsafe.Pointer(unsafe.SliceData(libc.GoBytes(c.places, sqlitePlaces))))
+}
+
 func (c *sqliteConn) close() error {
 	for _, s := range c.kept {
-		s.Close()
+		sqlite3.Xsqlite3_finalize(c.tls, s.at)
 	}
 	c.kept = nil
-	return sqliteError(c.conn.Close())
+	var err error
+	if rc := sqlite3.Xsqlite3_close_v2(c.tls, c.db); rc != sqlite3.SQLITE_OK {
+		err = c.fault(rc)
+	}
+	sqlite3.Xsqlite3_free(c.tls, c.bound.at)
+	sqlite3.Xsqlite3_free(c.tls, c.places)
+	c.tls.Close()
+	return err
 }
 
 // prepare gives the statement for a text, prepared once.
-func (c *sqliteConn) prepare(query string) (sqliteStatement, error) {
+func (c *sqliteConn) prepare(query string) (*sqliteStatement, error) {
 	if s, ok := c.kept[query]; ok {
 		return s, nil
 	}
-	made, err := c.conn.Prepare(query)
+	text, err := libc.CString(query)
 	if err != nil {
-		return nil, sqliteError(err)
+		return nil, c.fault(sqlite3.SQLITE_NOMEM)
 	}
-	s, ok := made.(sqliteStatement)
-	if !ok {
-		return nil, errors.New("store: the SQLite driver has changed")
+	defer libc.Xfree(c.tls, text)
+	rc := sqlite3.Xsqlite3_prepare_v3(c.tls, c.db, text, int32(len(query)+1), sqlite3.SQLITE_PREPARE_PERSISTENT, c.places, 0)
+	if rc != sqlite3.SQLITE_OK {
+		return nil, c.fault(rc)
 	}
+	s := &sqliteStatement{at: c.place()}
+	if s.at == 0 {
+		return nil, errors.New("store: a statement that is empty")
+	}
+	for n := int32(1); n <= sqlite3.Xsqlite3_bind_parameter_count(c.tls, s.at); n++ {
+		place, err := strconv.Atoi(strings.TrimPrefix(libc.GoString(sqlite3.Xsqlite3_bind_parameter_name(c.tls, s.at, n)), "$"))
+		if err != nil || place < 1 {
+			sqlite3.Xsqlite3_finalize(c.tls, s.at)
+			return nil, fmt.Errorf("store: a parameter that is not $1, $2 and so on: %q", query)
+		}
+		s.params = append(s.params, place-1)
+	}
+	s.columns = sqlite3.Xsqlite3_column_count(c.tls, s.at)
 	if len(c.kept) >= statementLimit {
 		for text, old := range c.kept {
-			old.Close()
+			sqlite3.Xsqlite3_finalize(c.tls, old.at)
 			delete(c.kept, text)
 			break
 		}
@@ -99,12 +159,77 @@ func (c *sqliteConn) prepare(query string) (sqliteStatement, error) {
 	return s, nil
 }
 
-func (c *sqliteConn) arguments(args []any) []driver.NamedValue {
-	c.named = c.named[:0]
-	for i, a := range args {
-		c.named = append(c.named, driver.NamedValue{Ordinal: i + 1, Value: a})
+// bind gives the statement its arguments. Texts and bytes are copied to where SQLite reads them until the statement is bound anew.
+func (c *sqliteConn) bind(s *sqliteStatement, args []any) error {
+	size := 0
+	for _, place := range s.params {
+		if place >= len(args) {
+			return fmt.Errorf("store: no argument for $%d", place+1)
+		}
+		switch v := args[place].(type) {
+		case string:
+			size += len(v)
+		case []byte:
+			size += len(v)
+		}
 	}
-	return c.named
+	if err := c.room(size); err != nil {
+		return err
+	}
+	for i, place := range s.params {
+		n, rc := int32(i+1), int32(sqlite3.SQLITE_OK)
+		switch v := args[place].(type) {
+		case nil:
+			rc = sqlite3.Xsqlite3_bind_null(c.tls, s.at, n)
+		case int64:
+			rc = sqlite3.Xsqlite3_bind_int64(c.tls, s.at, n, v)
+		case float64:
+			rc = sqlite3.Xsqlite3_bind_double(c.tls, s.at, n, v)
+		case string:
+			at, to := c.bound.take(len(v))
+			copy(to, v)
+			rc = sqlite3.Xsqlite3_bind_text(c.tls, s.at, n, at, int32(len(v)), sqliteStatic)
+		case []byte:
+			at, to := c.bound.take(len(v))
+			copy(to, v)
+			rc = sqlite3.Xsqlite3_bind_blob(c.tls, s.at, n, at, int32(len(v)), sqliteStatic)
+		default:
+			return fmt.Errorf("store: argument $%d: type %T cannot be stored", place+1, v)
+		}
+		if rc != sqlite3.SQLITE_OK {
+			return c.fault(rc)
+		}
+	}
+	return nil
+}
+
+// sqliteStatic tells SQLite to leave the memory of an argument alone.
+const sqliteStatic = 0
+
+// boundRest is how much memory for arguments a connection keeps between statements.
+const boundRest = 64 << 10
+
+// room makes the memory for arguments large enough, and empty.
+func (c *sqliteConn) room(size int) error {
+	m := &c.bound
+	m.used = 0
+	if size++; size <= m.size && (m.size <= boundRest || size > boundRest) {
+		return nil
+	}
+	sqlite3.Xsqlite3_free(c.tls, m.at)
+	m.size = max(size, 1<<10)
+	if m.at = sqlite3.Xsqlite3_malloc64(c.tls, uint64(m.size)); m.at == 0 {
+		m.size = 0
+		return c.fault(sqlite3.SQLITE_NOMEM)
+	}
+	return nil
+}
+
+// take gives the next n bytes.
+func (m *sqliteMemory) take(n int) (uintptr, []byte) {
+	at := m.at + uintptr(m.used)
+	m.used += n
+	return at, libc.GoBytes(at, n)
 }
 
 // run executes a statement without arguments.
@@ -118,11 +243,21 @@ func (c *sqliteConn) exec(query string, args []any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	result, err := s.ExecContext(context.Background(), c.arguments(args))
-	if err != nil {
-		return 0, sqliteError(err)
+	if err := c.bind(s, args); err != nil {
+		return 0, err
 	}
-	return result.RowsAffected()
+	rc := int32(sqlite3.SQLITE_ROW)
+	for rc == sqlite3.SQLITE_ROW {
+		rc = sqlite3.Xsqlite3_step(c.tls, s.at)
+	}
+	if rc != sqlite3.SQLITE_DONE {
+		err = c.fault(rc)
+	}
+	sqlite3.Xsqlite3_reset(c.tls, s.at)
+	if err != nil {
+		return 0, err
+	}
+	return sqlite3.Xsqlite3_changes64(c.tls, c.db), nil
 }
 
 func (c *sqliteConn) query(query string, args []any, most int) ([][]any, error) {
@@ -130,72 +265,100 @@ func (c *sqliteConn) query(query string, args []any, most int) ([][]any, error) 
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.QueryContext(context.Background(), c.arguments(args))
-	if err != nil {
-		return nil, sqliteError(err)
+	if err := c.bind(s, args); err != nil {
+		return nil, err
 	}
-	defer rows.Close()
-	width := len(rows.Columns())
-	values := slices.Grow(c.values[:0], width)[:width]
-	c.values = values
+	defer sqlite3.Xsqlite3_reset(c.tls, s.at)
 	var all [][]any
 	for {
-		err := rows.Next(values)
-		if errors.Is(err, io.EOF) {
+		switch rc := sqlite3.Xsqlite3_step(c.tls, s.at); rc {
+		case sqlite3.SQLITE_ROW:
+		case sqlite3.SQLITE_DONE:
 			return all, nil
-		}
-		if err != nil {
-			return nil, sqliteError(err)
+		default:
+			return nil, c.fault(rc)
 		}
 		if most > 0 && len(all) == most {
 			return all, nil // one step past the last wanted, so that a writing statement has done all its work
 		}
-		row := make([]any, width)
-		for i, v := range values {
-			row[i] = v
+		row := make([]any, s.columns)
+		for i := range row {
+			row[i] = c.column(s, int32(i))
 		}
 		all = append(all, row)
 	}
 }
 
+// column is a value of the row a statement is at, copied.
+func (c *sqliteConn) column(s *sqliteStatement, i int32) any {
+	switch sqlite3.Xsqlite3_column_type(c.tls, s.at, i) {
+	case sqlite3.SQLITE_INTEGER:
+		return sqlite3.Xsqlite3_column_int64(c.tls, s.at, i)
+	case sqlite3.SQLITE_FLOAT:
+		return sqlite3.Xsqlite3_column_double(c.tls, s.at, i)
+	case sqlite3.SQLITE_TEXT:
+		at := sqlite3.Xsqlite3_column_text(c.tls, s.at, i)
+		return string(libc.GoBytes(at, int(sqlite3.Xsqlite3_column_bytes(c.tls, s.at, i))))
+	case sqlite3.SQLITE_BLOB:
+		at := sqlite3.Xsqlite3_column_blob(c.tls, s.at, i)
+		return append([]byte{}, libc.GoBytes(at, int(sqlite3.Xsqlite3_column_bytes(c.tls, s.at, i)))...)
+	}
+	return nil
+}
+
 // script runs a text that may be several statements and is not kept.
 func (c *sqliteConn) script(text string) error {
-	_, err := c.conn.(driver.ExecerContext).ExecContext(context.Background(), text, nil)
-	return sqliteError(err)
+	at, err := libc.CString(text)
+	if err != nil {
+		return c.fault(sqlite3.SQLITE_NOMEM)
+	}
+	defer libc.Xfree(c.tls, at)
+	if rc := sqlite3.Xsqlite3_exec(c.tls, c.db, at, 0, 0, 0); rc != sqlite3.SQLITE_OK {
+		return c.fault(rc)
+	}
+	return nil
 }
 
 // commit ends the transaction on the disk.
 func (c *sqliteConn) commit() error {
 	err := c.run(sqliteCommit)
-	var e *sqlite.Error
-	if errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_IOERR {
+	var e *sqliteFault
+	if errors.As(err, &e) && e.code&0xff == sqlite3.SQLITE_IOERR {
 		return fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	return err
 }
 
-// isBusy reports that another process holds the lock.
-func isBusy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+// sqliteFault is an answer of SQLite that is none of success (https://sqlite.org/rescode.html).
+type sqliteFault struct {
+	code int32
+	text string
 }
 
-// sqliteError says what an error of the driver means to a room.
-func sqliteError(err error) error {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return err
+func (e *sqliteFault) Error() string { return fmt.Sprintf("sqlite: %s (%d)", e.text, e.code) }
+
+// isBusy reports that another process holds the lock.
+func isBusy(err error) bool {
+	var e *sqliteFault
+	return errors.As(err, &e) && e.code&0xff == sqlite3.SQLITE_BUSY
+}
+
+// fault says what a result code means to a room. SQLite's own words are added when they are about the same.
+func (c *sqliteConn) fault(rc int32) error {
+	e := &sqliteFault{rc, libc.GoString(sqlite3.Xsqlite3_errstr(c.tls, rc))}
+	if c.db != 0 && sqlite3.Xsqlite3_extended_errcode(c.tls, c.db)&0xff == rc&0xff {
+		e.text = libc.GoString(sqlite3.Xsqlite3_errmsg(c.tls, c.db))
 	}
-	switch e.Code() {
+	switch rc {
 	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID:
-		return fmt.Errorf("%w: %w", ErrExists, err)
+		return fmt.Errorf("%w: %w", ErrExists, e)
 	}
-	switch e.Code() & 0xff {
+	switch rc & 0xff {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrDamaged, err)
+		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrDamaged, e)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN,
 		sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", ErrUnavailable, e)
 	}
-	return err
+	return e
 }
