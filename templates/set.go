@@ -18,6 +18,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 )
@@ -36,7 +37,7 @@ var all = []Page{
 type Set struct {
 	Now func() time.Time // for "just now", "yesterday" and countdowns; New sets time.Now
 
-	pages  map[string]*template.Template
+	pages  map[string]func() (*template.Template, error) // parsed when first shown: each has its own copy of the parts, and most are rarely seen
 	mail   *template.Template
 	words  map[string]*words
 	tags   []string // of words, English first
@@ -49,7 +50,7 @@ type Set struct {
 func New() (*Set, error) { return newSet(files) }
 
 func newSet(from fs.FS) (*Set, error) {
-	s := &Set{Now: time.Now, pages: map[string]*template.Template{}}
+	s := &Set{Now: time.Now, pages: map[string]func() (*template.Template, error){}}
 	var err error
 	if s.words, s.tags, err = readWords(from); err != nil {
 		return nil, err
@@ -75,15 +76,16 @@ func newSet(from fs.FS) (*Set, error) {
 			faults = append(faults, fmt.Errorf("%s: no page struct of that name", file))
 			continue
 		}
-		page, err := parts.Clone()
-		if err == nil {
-			page, err = page.ParseFS(from, file)
+		s.pages[name] = func() (*template.Template, error) {
+			page, err := parts.Clone()
+			if err == nil {
+				page, err = page.ParseFS(from, file)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("parse %s: %w", file, err)
+			}
+			return page, nil
 		}
-		if err != nil {
-			faults = append(faults, fmt.Errorf("parse %s: %w", file, err))
-			continue
-		}
-		s.pages[name] = page
 	}
 	for _, p := range all {
 		if s.pages[nameOf(p)] == nil {
@@ -91,6 +93,9 @@ func newSet(from fs.FS) (*Set, error) {
 		} else if err := s.Page(io.Discard, p); err != nil {
 			faults = append(faults, err)
 		}
+	}
+	for name, parse := range s.pages {
+		s.pages[name] = sync.OnceValues(parse)
 	}
 	if _, _, _, err := s.Mail("", PasswordReset{}); err != nil {
 		faults = append(faults, err)
@@ -104,9 +109,13 @@ func newSet(from fs.FS) (*Set, error) {
 // Page renders p in the language of its frame, English when that is not one of Languages.
 // Nothing is written unless the whole page could be rendered.
 func (s *Set) Page(w io.Writer, p Page) error {
-	page := s.pages[nameOf(p)]
-	if page == nil {
+	parsed := s.pages[nameOf(p)]
+	if parsed == nil {
 		return fmt.Errorf("render %T: no such page", p)
+	}
+	page, err := parsed()
+	if err != nil {
+		return fmt.Errorf("render %T: %w", p, err)
 	}
 	var out bytes.Buffer
 	v := s.view(p)
@@ -122,7 +131,7 @@ func (s *Set) Page(w io.Writer, p Page) error {
 			return fmt.Errorf("render %T: %w", p, err)
 		}
 	}
-	_, err := w.Write(out.Bytes())
+	_, err = w.Write(out.Bytes())
 	return err
 }
 
