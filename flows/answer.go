@@ -32,9 +32,14 @@ func (t *turn) note(ctx context.Context, f func(store.Tx) error) error {
 // journalled notes an answer that led nowhere, and writes its event, even if whoever gave the answer has left: nothing that was counted goes
 // without its row (SECURITY LG-01).
 func (t *turn) journalled(name string, detail map[string]string) error {
+	return t.noted(func(tx store.Tx) error { return t.Journal.Record(tx, t.event(name, detail)) })
+}
+
+// noted is note for what has happened, whether she waits for the answer or has left.
+func (t *turn) noted(f func(store.Tx) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), askTimeout)
 	defer cancel()
-	return t.note(ctx, func(tx store.Tx) error { return t.Journal.Record(tx, t.event(name, detail)) })
+	return t.note(ctx, f)
 }
 
 // missed ends an attempt whose answer was wrong.

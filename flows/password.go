@@ -129,16 +129,14 @@ func (t *turn) actPassword() error {
 	return err
 }
 
-// throttled turns guard's refusal into words beside the field; any other error goes up.
+// throttled turns guard's refusal into words beside the field, and journals the first of each wait; any other error goes up.
 func (t *turn) throttled(err error, field string) error {
 	var wait *guard.WaitError
 	if !errors.As(err, &wait) {
 		return err
 	}
 	t.flow.Problem = templates.Problem{Field: field, Key: "problem.wait", Until: wait.Until}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), askTimeout)
-	defer cancel()
-	return t.note(ctx, func(tx store.Tx) error {
+	return t.noted(func(tx store.Tx) error {
 		if first, err := t.Guard.First(tx, wait); err != nil || !first {
 			return err
 		}

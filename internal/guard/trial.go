@@ -41,10 +41,10 @@ func (e *WaitError) Error() string {
 	return fmt.Sprintf("too many attempts for this %s until %s", e.Scope, e.Until.UTC().Format(time.RFC3339))
 }
 
-// First reports that the refusal is the first until its end. One row in the journal tells of all of them: who is refused already could
-// else fill the disk with rows at the price of a request each.
+// First reports that the refusal is the first that this wait causes. One row in the journal tells of all of them: who is refused already could
+// else fill the disk with rows at the price of a request each. A wait that begins after another was lifted has an end of its own.
 func (g *Guard) First(tx store.Tx, w *WaitError) (bool, error) {
-	err := g.refusals.Add(tx, w.key, w.user, w.Until, struct{}{})
+	err := g.refusals.Add(tx, fmt.Sprintf("%s/%d", w.key, store.Micros(w.Until)), w.user, w.Until, struct{}{})
 	if errors.Is(err, store.ErrExists) {
 		return false, nil
 	}

@@ -26,9 +26,8 @@ const (
 // statementLimit bounds the prepared statements a connection keeps. Rooms have far fewer texts.
 const statementLimit = 256
 
-// sqliteConn is one connection, used by one goroutine at a time. It calls SQLite's own interface (https://sqlite.org/c3ref/intro.html):
-// what database/sql and its driver do for every statement, such as asking for the names of parameters and columns, locking and allocating,
-// costs more than a small statement itself.
+// sqliteConn is one connection, used by one goroutine at a time. It calls SQLite's own interface (https://sqlite.org/c3ref/intro.html), without
+// what database/sql and its driver do for every statement: asking for the names of parameters and columns, locking, allocating.
 type sqliteConn struct {
 	tls    *libc.TLS
 	db     uintptr
@@ -63,10 +62,6 @@ func openSQLiteConn(path string, writer bool) (*sqliteConn, error) {
 		flags = sqlite3.SQLITE_OPEN_READWRITE
 	}
 	c := &sqliteConn{tls: libc.NewTLS(), kept: map[string]*sqliteStatement{}}
-	if c.places = sqlite3.Xsqlite3_malloc64(c.tls, sqlitePlaces); c.places == 0 {
-		c.tls.Close()
-		return nil, c.fault(sqlite3.SQLITE_NOMEM)
-	}
 	if err := c.open(sqliteURL(path, mode), flags); err != nil {
 		c.close()
 		return nil, err
@@ -82,6 +77,9 @@ func openSQLiteConn(path string, writer bool) (*sqliteConn, error) {
 
 // open needs no lock of SQLite's around the connection: it has one user at a time.
 func (c *sqliteConn) open(url string, flags int32) error {
+	if c.places = sqlite3.Xsqlite3_malloc64(c.tls, sqlitePlaces); c.places == 0 {
+		return c.fault(sqlite3.SQLITE_NOMEM)
+	}
 	name, err := libc.CString(url)
 	if err != nil {
 		return c.fault(sqlite3.SQLITE_NOMEM)
@@ -188,11 +186,11 @@ func (c *sqliteConn) bind(s *sqliteStatement, args []any) error {
 		case string:
 			at, to := c.bound.take(len(v))
 			copy(to, v)
-			rc = sqlite3.Xsqlite3_bind_text(c.tls, s.at, n, at, int32(len(v)), sqliteStatic)
+			rc = sqlite3.Xsqlite3_bind_text64(c.tls, s.at, n, at, uint64(len(v)), sqliteStatic, sqlite3.SQLITE_UTF8)
 		case []byte:
 			at, to := c.bound.take(len(v))
 			copy(to, v)
-			rc = sqlite3.Xsqlite3_bind_blob(c.tls, s.at, n, at, int32(len(v)), sqliteStatic)
+			rc = sqlite3.Xsqlite3_bind_blob64(c.tls, s.at, n, at, uint64(len(v)), sqliteStatic)
 		default:
 			return fmt.Errorf("store: argument $%d: type %T cannot be stored", place+1, v)
 		}
